@@ -1,0 +1,1 @@
+"""A function and its inputs become a result; JAX lives here."""

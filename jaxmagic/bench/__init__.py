@@ -1,0 +1,1 @@
+"""Racing contenders and what the samples say."""

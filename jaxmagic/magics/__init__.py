@@ -1,0 +1,1 @@
+"""The IPython side: the grammar, the cell, the display, the registration."""

@@ -1,0 +1,425 @@
+"""What the analyses hand over: frozen plain data that scripts, pages and tests read alike.
+
+Standard library only. Nothing here draws, rounds or knows a medium. Sizes are in bytes, times in
+seconds, and `None` means unknown: never zero, never a guess.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+T = TypeVar("T")
+StageName = Literal["jaxpr", "stablehlo", "hlo"]
+Phase = Literal["forward", "backward", "recomputed"]
+
+
+class Lazy(Generic[T]):
+    """A value that is dear to make: made when first asked for, once; then its maker is let go."""
+
+    __slots__ = ("_load", "_lock", "_value")
+
+    def __init__(self, load: Callable[[], T]) -> None:
+        self._load: Callable[[], T] | None = load
+        self._lock = threading.RLock()
+
+    @classmethod
+    def of(cls, value: T) -> Lazy[T]:
+        """A value that is already there."""
+        lazy = cls(lambda: value)
+        lazy.get()
+        return lazy
+
+    @property
+    def ready(self) -> bool:
+        """Whether `get` costs nothing."""
+        return self._load is None
+
+    def get(self) -> T:
+        """The value. An error of the maker is raised, and the next call tries again."""
+        with self._lock:
+            if self._load is not None:
+                self._value = self._load()
+                self._load = None
+            return self._value
+
+
+# -- the user's source ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A range of the user's source. Lines count from 1, columns are characters from 0."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A stretch of source that a program came from, such as one function.
+
+    Args:
+        file: the file name that spans carry (a cell's is its compile name).
+        label: what to call it: "In [3]", "model.py".
+        first_line: the number of `lines[0]` in the file.
+        lines: the text, without line ends.
+    """
+
+    file: str
+    label: str
+    first_line: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that would surprise the user, in one or two sentences.
+
+    Args:
+        kind: which note it is, for tests and filters ("captured constant", "unused input").
+        text: the words; `code` in backticks.
+        span: where, when it is about a place.
+    """
+
+    kind: str
+    text: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """An input or output of a function: its name, its type as JAX prints it, its size."""
+
+    name: str
+    type: str
+    bytes: int | None = None
+
+
+# -- see: %%jaxpr ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equation:
+    """One equation of a jaxpr.
+
+    Args:
+        primitive: its name, such as "dot_general".
+        text: the equation as JAX prints it, on one line, inner programs cut.
+        span: the user's expression that made it; None where JAX does not say.
+        count: how often it runs in one call; None in a loop of unknown length.
+        phase: the pass of a gradient that it belongs to.
+    """
+
+    primitive: str
+    text: str
+    span: Span | None
+    count: int | None = 1
+    phase: Phase = "forward"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What one line of the user's source costs in one call; None where that is unknown."""
+
+    file: str
+    line: int
+    source: str
+    flops: float | None = None
+    bytes: float | None = None
+    transcendentals: float | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A piece of a program's text and the source that it came from.
+
+    Args:
+        row: the line of the text, from 0.
+        start, end: columns in that line.
+        span: the user's expression.
+    """
+
+    row: int
+    start: int
+    end: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a compiled program holds, in bytes."""
+
+    arguments: int
+    outputs: int
+    temporaries: int
+    peak: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The program at one stage of its compilation.
+
+    Args:
+        name: "jaxpr", "stablehlo" or "hlo" (optimised by XLA).
+        text: the program, long constants cut.
+        links: its pieces and where they came from.
+        seconds: what making it took; the compile time for "hlo".
+        memory: known once compiled.
+        notes: what this stage alone can tell.
+    """
+
+    name: StageName
+    text: str
+    links: tuple[Link, ...]
+    seconds: float
+    memory: Memory | None = None
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What JAX makes of a function at given inputs.
+
+    `flops`, `bytes` and `transcendentals` are totals of one call with loops multiplied out, None
+    where a part of them is unknown.
+    """
+
+    name: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    equations: tuple[Equation, ...]
+    lines: tuple[Line, ...]
+    sources: tuple[Source, ...]
+    flops: float | None
+    bytes: float | None
+    transcendentals: float | None
+    trace_seconds: float
+    device: str
+    notes: tuple[Note, ...] = ()
+    gradient: bool = False
+    stages: Mapping[str, Lazy[Stage]] = field(repr=False, compare=False)
+
+    def stage(self, name: StageName) -> str:
+        """The text of a stage: "jaxpr", "stablehlo" or "hlo" (compiles when first asked)."""
+        return self.program(name).text
+
+    def program(self, name: StageName) -> Stage:
+        """A stage with its links to the source, its memory and its notes."""
+        try:
+            return self.stages[name].get()
+        except KeyError:
+            raise ValueError(f"no stage {name!r}; there are {', '.join(self.stages)}") from None
+
+
+# -- differentiate: %jaxgrad ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A derivative held against finite differences.
+
+    Args:
+        ok: whether they agree; None where no check was possible.
+        error: the worst relative difference, None where not checked.
+        tolerance: what was allowed.
+        how: the conditions in words ("central differences in float64").
+    """
+
+    ok: bool | None
+    error: float | None
+    tolerance: float | None
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partial:
+    """The derivative by one input, leaf by leaf.
+
+    Args:
+        path: the input's name, with the way into a pytree: "params['dense'].kernel".
+        type: the type of the derivative, as JAX prints it.
+        point: the input's value (a NumPy array or scalar), for "per 1 % more".
+        value: the derivative as a NumPy array.
+        check: its own finite-difference check.
+    """
+
+    path: str
+    type: str
+    point: Any
+    value: Any
+    check: Check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A function of one number and its derivatives over a range: `ys[0]` is the function."""
+
+    x: tuple[float, ...]
+    ys: tuple[tuple[float, ...], ...]
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gradient:
+    """The value of a function and its derivatives at a point.
+
+    Args:
+        name: the function's name.
+        value: what the function returns there.
+        output: its name and type.
+        partials: the derivative by each input's name, in the shape that `jax.grad` or
+            `jax.jacobian` would give (a pytree for a pytree).
+        leaves: the same, leaf by leaf with its check, for display.
+        check: the worst of the checks.
+        order: 1 for the gradient or Jacobian, 2 for the Hessian, ….
+        mode: "reverse" or "forward".
+        curve: when the input is one number.
+    """
+
+    name: str
+    value: Any
+    output: Value
+    partials: Mapping[str, Any]
+    leaves: tuple[Partial, ...]
+    check: Check
+    order: int
+    mode: Literal["reverse", "forward"]
+    device: str
+    notes: tuple[Note, ...] = ()
+    curve: Curve | None = None
+
+
+# -- place: %jaxdevice ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device, as `jax.devices()` lists it; memory in bytes, None where unknown."""
+
+    name: str
+    platform: str
+    kind: str
+    memory_used: int | None = None
+    memory_total: int | None = None
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where one array lives and how it is cut up over the devices."""
+
+    name: str
+    type: str
+    devices: tuple[str, ...]
+    sharding: str
+    shards: tuple[tuple[str, str], ...] = ()
+    committed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """The devices, which of them new arrays go to, and what stands in the way of others."""
+
+    devices: tuple[Device, ...]
+    default: str
+    placements: tuple[Placement, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+# -- port: NumPy to JAX ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """NumPy code as JAX code.
+
+    Args:
+        name: the function's name.
+        original: its source.
+        source: the JAX source; what `function` was made from.
+        diff: the unified diff between the two.
+        function: the JAX function; takes and returns what the original does, then the values of
+            `mutated` parameters.
+        mutated: the parameters that NumPy changed in place.
+        notes: what was assumed.
+    """
+
+    name: str
+    original: str
+    source: str
+    diff: str
+    function: Callable[..., Any] = field(repr=False, compare=False)
+    mutated: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+# -- race: %jaxbench ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An estimate and the range that holds the truth, as far as the batches tell."""
+
+    low: float
+    estimate: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """One side of a race.
+
+    Args:
+        name: "numpy", "jax", "jax.jit", or the user's label.
+        seconds: every sample, in seconds a call, one tuple a batch.
+        typical: seconds a call, with its interval; None when it could not run.
+        first_call: seconds of the very first call, compilation included; None when not run.
+        compile_seconds: (trace, lower, compile) where they apply.
+        obstacle: why it could not run, in words, else "".
+    """
+
+    name: str
+    seconds: tuple[tuple[float, ...], ...] = ()
+    typical: Interval | None = None
+    first_call: float | None = None
+    compile_seconds: tuple[float, float, float] | None = None
+    obstacle: str = ""
+    fix: str = ""
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """Whether the contenders' results are the same; `ok` is None where there was one result."""
+
+    ok: bool | None
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A race: who ran, how long, whether they agree, under which conditions."""
+
+    name: str
+    contenders: Mapping[str, Contender]
+    agreement: Agreement
+    device: str
+    budget: float
+    elapsed: float
+    inputs: tuple[Value, ...] = ()
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    port: Port | None = None
+    interrupted: bool = False
+    notes: tuple[Note, ...] = ()
+    sources: tuple[Source, ...] = ()

@@ -1,0 +1,1 @@
+"""A page becomes text, static HTML or a live view."""
