@@ -1,0 +1,44 @@
+"""The tests on every Python, JAX and IPython that jaxmagic supports and this machine has.
+
+`nox` runs what it can; `nox --error-on-missing-interpreters` also fails for what is missing.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["lint", "python", "ipython"]
+nox.options.reuse_existing_virtualenvs = True
+
+NOT_BROWSER = ("-m", "not browser")
+
+
+@nox.session(python="3.11")
+def lint(session: nox.Session) -> None:
+    """Style and types."""
+    session.install("-e", ".[test]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session(python=["3.12", "3.13"])
+def python(session: nox.Session) -> None:
+    """Newer Pythons, with the newest JAX that each can have."""
+    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[test]")
+    run_tests(session)
+
+
+@nox.session(python="3.11")
+@nox.parametrize("version", ["7.34", "8"])
+def ipython(session: nox.Session, version: str) -> None:
+    """Older IPythons: 7.34 is Google Colab's."""
+    session.install("-e", ".[test]", f"ipython=={version}.*", "setuptools")
+    run_tests(session)
+
+
+def run_tests(session: nox.Session) -> None:
+    """Everything but the browser, after one line that says on what."""
+    versions = "import sys, jax, IPython; print(sys.version.split()[0], 'jax', jax.__version__, 'IPython', IPython.__version__)"
+    session.run("python", "-c", versions)
+    session.run("python", "-m", "pytest", *NOT_BROWSER, *session.posargs)
