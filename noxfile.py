@@ -38,7 +38,7 @@ def ipython(session: nox.Session, version: str) -> None:
 
 
 def run_tests(session: nox.Session) -> None:
-    """Everything but the browser, after one line that says on what."""
-    versions = "import sys, jax, IPython; print(sys.version.split()[0], 'jax', jax.__version__, 'IPython', IPython.__version__)"
-    session.run("python", "-c", versions)
+    """Everything but the browser, after the word on what."""
+    session.run("python", "--version")
+    session.run("python", "-m", "pip", "freeze", "--quiet", "--exclude-editable")
     session.run("python", "-m", "pytest", *NOT_BROWSER, *session.posargs)
