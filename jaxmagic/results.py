@@ -6,9 +6,11 @@ seconds, and `None` means unknown: never zero, never a guess.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from importlib import import_module
 from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
@@ -366,11 +368,11 @@ class Port:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """An estimate and the range that holds the truth, as far as the batches tell."""
+    """An estimate and the range that holds the truth (95 %); None where too few batches tell."""
 
-    low: float
+    low: float | None
     estimate: float
-    high: float
+    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,26 +381,42 @@ class Contender:
 
     Args:
         name: "numpy", "jax", "jax.jit", or the user's label.
-        seconds: every sample, in seconds a call, one tuple a batch.
-        typical: seconds a call, with its interval; None when it could not run.
+        seconds: every sample, in seconds a call, one tuple a batch (empty where it sat one out).
+        typical: seconds a call; None when it could not run.
+        interval: `typical` with the range from the spread over the batches.
         first_call: seconds of the very first call, compilation included; None when not run.
         compile_seconds: (trace, lower, compile) where they apply.
-        obstacle: why it could not run, in words, else "".
+        memory: what the compiled program holds, where it is known.
+        obstacle: why it could not run, or not to the end, in words; else "".
+        fix: what to write instead.
+        span: where in the user's source the obstacle is.
+        excerpt: the user's source line at `span`.
     """
 
     name: str
     seconds: tuple[tuple[float, ...], ...] = ()
-    typical: Interval | None = None
+    typical: float | None = None
+    interval: Interval | None = None
     first_call: float | None = None
     compile_seconds: tuple[float, float, float] | None = None
+    memory: Memory | None = None
     obstacle: str = ""
     fix: str = ""
     span: Span | None = None
+    excerpt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Whether the contenders' results are the same; `ok` is None where there was one result."""
+    """Whether the contenders' results are the same; `ok` is None where that was not compared.
+
+    Args:
+        max_abs_error, max_rel_error: the largest differences (the relative one to the largest
+            value of its array).
+        dtypes: the dtypes of each contender's results.
+        where: which result differs most and how, when they are not the same; or why they were
+            not compared.
+    """
 
     ok: bool | None
     max_abs_error: float | None = None
@@ -409,7 +427,16 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A race: who ran, how long, whether they agree, under which conditions."""
+    """A race: who ran, how long, whether they agree, under which conditions.
+
+    Args:
+        speedups: how many times as fast each contender is as each other one: `speedups[a][b]`.
+        break_even_calls: from which call on jit is ahead of NumPy, compiling included; None when
+            it never is (or one of them did not run).
+        budget, elapsed: seconds allowed and seconds taken.
+        conditions: what the figures depend on, by name, in words or numbers.
+        interrupted: stopped by the user before its end.
+    """
 
     name: str
     contenders: Mapping[str, Contender]
@@ -417,9 +444,60 @@ class Benchmark:
     device: str
     budget: float
     elapsed: float
+    speedups: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    break_even_calls: int | None = None
     inputs: tuple[Value, ...] = ()
     conditions: Mapping[str, Any] = field(default_factory=dict)
     port: Port | None = None
     interrupted: bool = False
     notes: tuple[Note, ...] = ()
     sources: tuple[Source, ...] = ()
+
+    def speedup(self, a: str, over: str) -> Interval:
+        """How many times as fast `a` is as `over`, with its interval.
+
+        Raises:
+            ValueError: when one of the two is unknown or was not timed.
+        """
+        try:
+            return self.speedups[a][over]
+        except KeyError:
+            timed = ", ".join(name for name, side in self.contenders.items() if side.typical is not None)
+            raise ValueError(f"no speedup of {a!r} over {over!r}; timed were: {timed or 'none'}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it for `json.dumps`: numbers, strings, lists and dicts (a function is left out)."""
+        return {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
+
+    def to_dataframe(self) -> Any:
+        """One row a sample: contender, batch, seconds (a pandas DataFrame).
+
+        Raises:
+            ImportError: when pandas is not installed.
+        """
+        rows = [
+            {"contender": name, "batch": batch, "seconds": sample}
+            for name, side in self.contenders.items()
+            for batch, samples in enumerate(side.seconds)
+            for sample in samples
+        ]
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise ImportError("to_dataframe needs pandas: pip install pandas") from error
+        return pandas.DataFrame(rows, columns=["contender", "batch", "seconds"])
+
+
+def plain(value: Any) -> Any:
+    """A result as JSON knows it: numbers that are not finite become their names, functions None."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if is_dataclass(value):
+        return {entry.name: plain(getattr(value, entry.name)) for entry in fields(value)}
+    return None if callable(value) else str(value)

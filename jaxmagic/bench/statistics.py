@@ -1,0 +1,103 @@
+"""From samples to figures: low quantiles, and intervals from the spread over time batches.
+
+A low quantile because what disturbs a timing only ever adds to it. The interval comes from the
+batches because samples taken one after another share their disturbances: a bootstrap over them
+is far too narrow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from jaxmagic.results import Interval
+
+Batches = Sequence[Sequence[float]]
+
+# The share of samples below the figure, and the fewest batches whose spread says anything.
+LOW = 0.25
+FEWEST = 3
+
+# Student's t for a two-sided 95 % interval, by degrees of freedom (the last one for more).
+_T = (math.inf, 12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160)
+
+
+def quantile(samples: Sequence[float], share: float) -> float:
+    """The linearly interpolated quantile of a non-empty sample (NumPy's default)."""
+    ordered = sorted(samples)
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def typical(batches: Batches) -> float | None:
+    """The low quantile of all samples; None without any."""
+    pooled = [sample for batch in batches for sample in batch]
+    return quantile(pooled, LOW) if pooled else None
+
+
+def spread(batches: Batches) -> Interval | None:
+    """`typical` with the interval that the batches' own low quantiles give."""
+    estimate = typical(batches)
+    if estimate is None:
+        return None
+    return _around(estimate, [quantile(batch, LOW) for batch in batches if batch])
+
+
+def ratio(over: Batches, under: Batches) -> Interval | None:
+    """How many times longer `over` takes than `under`; batches are paired by their place."""
+    pairs = [(a, b) for a, b in zip(over, under, strict=False) if a and b]
+    above, below = typical([a for a, _ in pairs]), typical([b for _, b in pairs])
+    if above is None or not below:
+        return None
+    return _around(above / below, [quantile(a, LOW) / quantile(b, LOW) for a, b in pairs if quantile(b, LOW)])
+
+
+def unsteadiness(batches: Batches) -> float | None:
+    """The relative standard deviation of the batches' low quantiles; None for too few."""
+    figures = [quantile(batch, LOW) for batch in batches if batch]
+    return _deviation([math.log(figure) for figure in figures if figure > 0])
+
+
+def break_even(slow: float, fast: float, first: float) -> int | None:
+    """From which call on the fast side is ahead although its first call took longer.
+
+    Args:
+        slow: seconds a call of the side that needs no compiling.
+        fast: seconds a call of the side that does.
+        first: seconds of the fast side's first call, compiling included.
+
+    Returns:
+        The smallest n with first + (n - 1) fast <= n slow; None when there is none.
+    """
+    if fast >= slow:
+        return None
+    return max(1, math.ceil((first - fast) / (slow - fast)))
+
+
+def _around(estimate: float, figures: Sequence[float]) -> Interval:
+    """A 95 % interval for positive figures, symmetric in the logarithm; open-ended if unknown."""
+    deviation = _deviation([math.log(figure) for figure in figures if figure > 0])
+    if deviation is None or estimate <= 0:
+        return Interval(low=None, estimate=estimate, high=None)
+    centre = _mean([math.log(figure) for figure in figures])
+    reach = _student(len(figures) - 1) * deviation / math.sqrt(len(figures))
+    low, high = math.exp(centre - reach), math.exp(centre + reach)
+    return Interval(low=min(low, estimate), estimate=estimate, high=max(high, estimate))
+
+
+def _mean(figures: Sequence[float]) -> float:
+    return math.fsum(figures) / len(figures)
+
+
+def _deviation(figures: Sequence[float]) -> float | None:
+    """The standard deviation; None for too few figures."""
+    if len(figures) < FEWEST:
+        return None
+    centre = _mean(figures)
+    return math.sqrt(math.fsum((figure - centre) ** 2 for figure in figures) / (len(figures) - 1))
+
+
+def _student(freedom: int) -> float:
+    return _T[min(freedom, len(_T) - 1)]
