@@ -1,0 +1,189 @@
+"""HLO text, read once: computations, instructions, types, and the tables of source places."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+BYTES = {
+    "pred": 1, "s2": 1, "s4": 1, "u2": 1, "u4": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "s32": 4, "u32": 4,
+    "s64": 8, "u64": 8, "bf16": 2, "f16": 2, "f32": 4, "f64": 8, "c64": 8, "c128": 16, "token": 0,
+}  # fmt: skip
+
+_LINE = re.compile(
+    r"^[ ]+(?P<root>ROOT )?%?(?P<name>[^\s=]+) = (?P<type>\(.*?\)|[^\s(]+) (?P<opcode>[a-z][\w\-]*)\("
+    r"(?P<operands>[^)]*)\)(?P<attributes>.*)$"
+    r"|^(?P<entry>ENTRY )?%?(?P<computation>[^\s=]+) (?:\(.*\) -> .* )?\{$"
+    r"|^(?P<id>\d+) (?:\"(?P<string>.*)\"|\{(?P<fields>.*)\})$"
+    r"|^(?P<table>FileNames|FunctionNames|FileLocations|StackFrames)$",
+    re.MULTILINE,
+)
+_ARRAY = re.compile(r"([a-z]\w*)\[([\d,<=\s]*)\]|token\[\]")
+FRAME = re.compile(r"stack_frame_id=(\d+)")
+_OP_NAME = re.compile(r'op_name="((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """An HLO type: of each array in it, the element type, shape, element count and bytes."""
+
+    arrays: tuple[tuple[str, tuple[int, ...], int, int], ...]
+    is_tuple: bool = False
+
+    @property
+    def elements(self) -> int:
+        """The elements of the first array (of the only one, but for tuples)."""
+        return self.arrays[0][2] if self.arrays else 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the first array."""
+        return self.arrays[0][1] if self.arrays else ()
+
+    @property
+    def bytes(self) -> int:
+        """The size of all arrays."""
+        return sum(array[3] for array in self.arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction.
+
+    Args:
+        operands: names of instructions of the same computation (a constant's: its literal).
+        attributes: what stands behind the operands, verbatim.
+        frame: the id of its stack frame, 0 for none.
+        at: where its line starts in the text.
+    """
+
+    name: str
+    type: Type
+    opcode: str
+    operands: tuple[str, ...]
+    attributes: str
+    frame: int
+    root: bool
+    at: int
+
+    def attribute(self, name: str) -> str:
+        """An attribute's text up to the next comma outside braces; "" where it is not given."""
+        return _attribute(self.attributes, name)
+
+    @property
+    def scope(self) -> str:
+        """The name that JAX gave the operation: `jit(f)/while/body/add`."""
+        found = _OP_NAME.search(self.attributes)
+        return found[1] if found else ""
+
+
+@dataclass(slots=True)
+class Frame:
+    """A frame of the program's source: innermost call first when followed through `parent`."""
+
+    file: str
+    function: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    parent: int
+
+
+@dataclass(slots=True)
+class Module:
+    """A program: its computations by name, the entry's name, and the frames by id."""
+
+    computations: dict[str, dict[str, Instruction]] = field(default_factory=dict)
+    entry: str = ""
+    frames: dict[int, Frame] = field(default_factory=dict)
+
+    def root(self, computation: str) -> Instruction:
+        """The instruction whose value a computation returns."""
+        instructions = self.computations[computation].values()
+        return next((one for one in instructions if one.root), next(reversed(instructions)))
+
+
+def read(text: str) -> Module:
+    """A module from its text, in one pass."""
+    module = Module()
+    tables: dict[str, dict[int, str]] = {}
+    rows: dict[int, str] = {}
+    body: dict[str, Instruction] = {}
+    for match in _LINE.finditer(text):
+        if match["opcode"]:
+            body[match["name"]] = _instruction(match)
+        elif match["computation"]:
+            body = module.computations[match["computation"]] = {}
+            module.entry = match["computation"] if match["entry"] else module.entry
+        elif match["table"]:
+            rows = tables.setdefault(match["table"], {})
+        else:
+            rows[int(match["id"])] = match["string"] or match["fields"] or ""
+    module.frames = _frames(tables)
+    return module
+
+
+def _instruction(match: re.Match[str]) -> Instruction:
+    attributes = match["attributes"]
+    frame = FRAME.search(attributes)
+    return Instruction(
+        name=match["name"],
+        type=read_type(match["type"]),
+        opcode=match["opcode"],
+        operands=_operands(match["operands"]),
+        attributes=attributes,
+        frame=int(frame[1]) if frame else 0,
+        root=match["root"] is not None,
+        at=match.start(),
+    )
+
+
+@lru_cache(maxsize=4096)
+def read_type(text: str) -> Type:
+    """A type as HLO prints it: `f32[8,3]{1,0}`, `(f32[], s32[2])`."""
+    arrays = []
+    for match in _ARRAY.finditer(text):
+        shape = tuple(int(size.strip("<= ")) for size in (match[2] or "").split(",") if size)
+        count = math.prod(shape)
+        arrays.append((match[1] or "token", shape, count, count * BYTES.get(match[1] or "token", 1)))
+    return Type(tuple(arrays), text.startswith("("))
+
+
+def _operands(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    return tuple(part.rpartition(" ")[2].lstrip("%") for part in text.split(", "))
+
+
+def _attribute(text: str, name: str) -> str:
+    found = re.search(rf"[ ,]{name}=(\{{[^}}]*\}}|[^,\s]+)", text)
+    return found[1].lstrip("%") if found else ""
+
+
+_FIELDS = re.compile(r"(\w+)=(\d+)")
+
+
+def _frames(tables: dict[str, dict[int, str]]) -> dict[int, Frame]:
+    files, functions = tables.get("FileNames", {}), tables.get("FunctionNames", {})
+    places = {key: _fields(row) for key, row in tables.get("FileLocations", {}).items()}
+    frames = {}
+    for key, row in tables.get("StackFrames", {}).items():
+        ids = _fields(row)
+        place = places.get(ids.get("file_location_id", 0), {})
+        frames[key] = Frame(
+            file=files.get(place.get("file_name_id", 0), ""),
+            function=functions.get(place.get("function_name_id", 0), ""),
+            line=place.get("line", 0),
+            column=place.get("column", 0),
+            end_line=place.get("end_line", 0),
+            end_column=place.get("end_column", 0),
+            parent=ids.get("parent_frame_id", 1) - 1,  # XLA prints it one too high
+        )
+    return frames
+
+
+def _fields(row: str) -> dict[str, int]:
+    return {name: int(value) for name, value in _FIELDS.findall(row)}

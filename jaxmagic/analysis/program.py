@@ -1,0 +1,428 @@
+"""The one seam over JAX's internals: fresh programs, their equations, and where each came from.
+
+Everything private to JAX, and everything that differs between its versions, is in this module. What
+JAX does not say comes out as `None`: a span that is unknown, a count that is unknown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import re
+import sysconfig
+import types
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.extend
+
+import jaxmagic
+from jaxmagic.analysis import sources
+from jaxmagic.results import Memory, Phase, Span
+
+try:  # which byte of a code object stands for which columns: private, and all that spans hang on
+    from jaxlib import _jax
+
+    _position: Callable[[types.CodeType, int], tuple[int, int, int, int]] | None
+    _position = _jax.Traceback.code_addr2location
+except (ImportError, AttributeError):  # a JAX that moved it: programs without links
+    _position = None
+
+try:
+    from jaxlib import _hlo
+except ImportError:  # then XLA's own default text
+    _hlo = None
+
+# Constants longer than this are cut in every text.
+LONG_CONSTANT = 16
+
+# Marks what was traced for one look: part of the key of every cache that JAX keeps of a trace.
+_looks = jax.make_user_context(None)
+
+
+# -- tracing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A program that was traced just now.
+
+    Args:
+        stage: JAX's `Traced`.
+        mark: the code object below which everything is the user's, in every traceback of this look.
+        out_tree: the structure of what the function returned.
+    """
+
+    stage: Any
+    mark: types.CodeType
+
+
+def trace_fresh(function: Callable[..., Any], name: str, values: Sequence[Any]) -> Traced:
+    """The program of a function at these inputs as it is now, whatever JAX's caches hold.
+
+    JAX keeps what it traced by the function's identity, and so shows the old value of a global that
+    has changed since. The outermost function is a new one here; where an inner one (jitted, a scan's
+    body) turns out to be from an earlier trace, all is traced once more under a cache key of its own.
+    The user's caches are neither read then nor emptied.
+    """
+    traced = _trace(function, name, values)
+    if not _all_from(traced):
+        with _looks(object()):
+            traced = _trace(function, name, values)
+    return traced
+
+
+def _trace(function: Callable[..., Any], name: str, values: Sequence[Any]) -> Traced:
+    def look(*leaves: Any) -> Any:
+        return function(*leaves)
+
+    mark = look.__code__.replace()  # equal, but no other look's
+    fresh = types.FunctionType(mark, look.__globals__, name, None, look.__closure__)
+    fresh.__qualname__ = name
+    return Traced(jax.jit(fresh, keep_unused=True).trace(*values), mark)
+
+
+def _all_from(traced: Traced) -> bool:
+    """Whether every equation of the user's was made in this very trace."""
+    places = Places(traced.mark)
+    tracebacks = (equation.source_info.traceback for equation in every_equation(traced.stage.jaxpr))
+    return all(places.is_new(traceback) for traceback in tracebacks)
+
+
+# -- where equations come from ---------------------------------------------------------------------
+
+Boundary = tuple[str, int] | None
+
+
+class Places:
+    """From JAX's tracebacks to the user's expressions, remembered by traceback."""
+
+    def __init__(self, mark: types.CodeType | None = None) -> None:
+        self._mark = mark
+        self._spans: dict[tuple[int, Boundary], Span | None] = {}
+        self._kept: dict[int, Any] = {}
+        self._frames: dict[tuple[int, int], Span] = {}
+        self.codes: dict[int, types.CodeType] = {}
+
+    def span(self, traceback: Any, boundary: Boundary = None) -> Span | None:
+        """The user's expression that made an equation.
+
+        Args:
+            traceback: an equation's.
+            boundary: the file and line of a library function inside which the expression must lie.
+        """
+        if traceback is None or _position is None:
+            return None
+        key = (id(traceback), boundary)
+        if key not in self._spans:
+            self._kept[id(traceback)] = traceback  # so that its id is not given away
+            self._spans[key] = self._find(traceback, boundary)
+        return self._spans[key]
+
+    def is_new(self, traceback: Any) -> bool:
+        """Whether an equation was made under this look (or is none of the user's)."""
+        codes, _ = self._raw(traceback)
+        for code in codes:
+            if code is self._mark:
+                return True
+            if is_users(code.co_filename):
+                return any(code is self._mark for code in codes)
+        return True
+
+    def _raw(self, traceback: Any) -> tuple[list[types.CodeType], list[int]]:
+        return traceback.raw_frames() if traceback is not None else ([], [])
+
+    def _find(self, traceback: Any, boundary: Boundary) -> Span | None:
+        codes, at = self._raw(traceback)
+        library: Span | None = None
+        for i in range(_end(codes, boundary)):
+            file = codes[i].co_filename
+            if codes[i] is self._mark or is_ours(file):
+                break
+            if is_users(file):
+                return self._frame(codes[i], at[i])
+            if library is None and boundary is None and not _is_machinery(file):
+                library = self._frame(codes[i], at[i])
+        return library
+
+    def _frame(self, code: types.CodeType, at: int) -> Span:
+        key = (id(code), at)
+        if key not in self._frames:
+            self.codes[id(code)] = code
+            assert _position is not None
+            self._frames[key] = sources.span(code.co_filename, _position(code, at), code.co_qualname)
+        return self._frames[key]
+
+
+def _end(codes: list[types.CodeType], boundary: Boundary) -> int:
+    """How many of the inner frames lie within a boundary; none where it is not among them."""
+    if boundary is None:
+        return len(codes)
+    frames = ((code.co_filename, code.co_firstlineno) for code in codes)
+    return next((i for i, frame in enumerate(frames) if frame == boundary), 0)
+
+
+@functools.cache
+def is_users(file: str) -> bool:
+    """Whether code of this file is the user's: not JAX's, Python's, an installed package's or ours."""
+    return not (is_ours(file) or _is_machinery(file) or _is_installed(file))
+
+
+@functools.cache
+def is_ours(file: str) -> bool:
+    """Whether a file is jaxmagic's; the demo's model reads as the user's code, for users read it."""
+    home = os.path.dirname(jaxmagic.__file__) + os.sep
+    return file.startswith(home) and not file.endswith(os.path.join("demo", "population.py"))
+
+
+@functools.cache
+def _is_machinery(file: str) -> bool:
+    """JAX and Python themselves: no line of theirs explains a program to its user."""
+    homes = (
+        os.path.dirname(jax.__file__),
+        sysconfig.get_path("stdlib"),
+        os.path.dirname(contextlib.__file__),
+    )
+    inside = any(file.startswith(home + os.sep) for home in homes)
+    return file.startswith("<frozen") or (inside and not _is_installed(file, but=homes[0]))
+
+
+def _is_installed(file: str, but: str = "\0") -> bool:
+    folders = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+    return any(folder in file for folder in folders) and not file.startswith(but)
+
+
+# -- equations -------------------------------------------------------------------------------------
+
+# Their inner programs say how two elements are combined; they are no equations of the program.
+_COMBINERS = re.compile(r"reduce|scatter|select_and|argm|cum|sort")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One equation where it stands in the whole program.
+
+    Args:
+        equation: JAX's own.
+        span: the user's expression that made it.
+        count: how often it runs in a call (in a branch: at most); None in a loop of unknown length.
+        phase: the pass of a gradient that it belongs to.
+    """
+
+    equation: Any
+    span: Span | None
+    count: int | None
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What an inner program inherits from the equation that holds it."""
+
+    span: Span | None
+    phase: Phase
+
+
+class _Walk:
+    """One pass over a program and the programs inside it."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.steps: list[tuple[Any, _Context, Hashable]] = []
+        self.uses: dict[Hashable, list[tuple[Hashable, int | None]]] = {}
+        self.finished: list[Hashable] = []
+
+    def visit(self, jaxpr: Any, context: _Context) -> Hashable:
+        jaxpr = opened(jaxpr)
+        key = (id(jaxpr), context)
+        if key in self.uses:
+            return key
+        uses = self.uses[key] = []
+        boundary = _boundary(jaxpr)
+        for equation in jaxpr.eqns:
+            info = equation.source_info
+            span = self.places.span(info.traceback, boundary) or context.span
+            own = _Context(span, _phase(info.name_stack, context.phase))
+            self.steps.append((equation, own, key))
+            uses += [(self.visit(inner, own), times) for inner, times in inner_programs(equation)]
+        self.finished.append(key)
+        return key
+
+
+def walk(jaxpr: Any, places: Places) -> list[Step]:
+    """Every equation, inner programs' too, in order.
+
+    A program that is used several times from one place is listed once and its count is the sum over
+    its uses, so that sharing (of sharing, …) costs nothing.
+    """
+    tour = _Walk(places)
+    top = tour.visit(jaxpr, _Context(None, "forward"))
+    counts: dict[Hashable, int | None] = dict.fromkeys(tour.uses, 0) | {top: 1}
+    for key in reversed(tour.finished):
+        for inner, times in tour.uses[key]:
+            counts[inner] = plus(counts[inner], product(counts[key], times))
+    return [Step(equation, own.span, counts[key], own.phase) for equation, own, key in tour.steps]
+
+
+def plus(a: int | None, b: int | None) -> int | None:
+    """The sum, unknown where a part is."""
+    return None if a is None or b is None else a + b
+
+
+def product(a: int | None, b: int | None) -> int | None:
+    """The product, unknown where a factor is."""
+    return None if a is None or b is None else a * b
+
+
+def every_equation(jaxpr: Any) -> Iterator[Any]:
+    """The equations of a program and of the programs inside it, each once."""
+    seen: set[int] = set()
+    waiting = [opened(jaxpr)]
+    while waiting:
+        program = waiting.pop()
+        if id(program) not in seen:
+            seen.add(id(program))
+            yield from program.eqns
+            waiting += [opened(inner) for equation in program.eqns for inner, _ in inner_programs(equation)]
+
+
+def opened(jaxpr: Any) -> Any:
+    """The program without its constants; from JAX 0.11 on they are one class."""
+    return getattr(jaxpr, "jaxpr", jaxpr)
+
+
+def inner_programs(equation: Any) -> list[tuple[Any, int | None]]:
+    """The programs inside an equation, and how often each runs when the equation runs once."""
+    name, params = equation.primitive.name, equation.params
+    if not params or _COMBINERS.match(name):
+        return []
+    inner = list(jax.extend.core.jaxprs_in_params(params))
+    times = _TIMES.get(name, lambda params: 1)(params) if inner else 1
+    return [(jaxpr, times) for jaxpr in inner]
+
+
+def _grid(params: dict[str, Any]) -> int | None:
+    try:
+        return math.prod(params["grid_mapping"].grid)
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
+_TIMES: dict[str, Callable[[dict[str, Any]], int | None]] = {
+    "scan": lambda params: params["length"],
+    "while": lambda params: None,
+    "pallas_call": _grid,
+}
+
+
+def function_of(jaxpr: Any) -> tuple[str, str, int]:
+    """The name, file and first line of the function that a program was traced from ("" unknown)."""
+    info = getattr(opened(jaxpr), "debug_info", None)
+    name, file = getattr(info, "func_name", None), getattr(info, "func_filename", None)
+    return name or "", file or "", getattr(info, "func_lineno", None) or 0
+
+
+def _boundary(jaxpr: Any) -> Boundary:
+    _, file, line = function_of(jaxpr)
+    return (file, line) if file and not (is_users(file) or is_ours(file)) else None
+
+
+def _phase(name_stack: Any, outer: Phase) -> Phase:
+    """The pass of a gradient, read from the stacks of names from outer to inner."""
+    if outer == "recomputed" or not name_stack.stack:
+        return outer
+    own = _own_phase(name_stack)
+    return own if own != "forward" else outer
+
+
+@functools.lru_cache(maxsize=4096)
+def _own_phase(name_stack: Any) -> Phase:
+    scopes = [(type(part).__name__, part.name) for part in name_stack.stack]
+    if ("Scope", "rematted_computation") in scopes:
+        return "recomputed"
+    return "backward" if ("Transform", "transpose") in scopes else "forward"
+
+
+# -- types -----------------------------------------------------------------------------------------
+
+
+def type_of(aval: Any) -> str:
+    """A type as JAX prints it: `f32[8,128]`."""
+    return str(aval.str_short(short_dtypes=True))
+
+
+def bytes_of(aval: Any) -> int | None:
+    """The size of an array of this type; None where it has none."""
+    try:
+        return math.prod(aval.shape) * aval.dtype.itemsize
+    except (AttributeError, TypeError):
+        return None
+
+
+# -- texts -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a printed line, and the traceback of the equation that it belongs to."""
+
+    row: int
+    start: int
+    end: int
+    traceback: Any
+
+
+def print_jaxpr(jaxpr: Any) -> tuple[str, list[Segment]]:
+    """The program as JAX prints it, and which equation each stretch belongs to."""
+    map_: list[list[tuple[int, int, Any]]] = []
+    text = jaxpr.pretty_print(source_map=map_, use_color=False)
+    segments = [Segment(row, *segment) for row, segments in enumerate(map_) for segment in segments]
+    return text, segments
+
+
+def print_stablehlo(lowered: Any) -> str:
+    """The StableHLO text with locations, long constants cut."""
+    operation = lowered.compiler_ir("stablehlo").operation
+    return str(
+        operation.get_asm(large_elements_limit=LONG_CONSTANT, enable_debug_info=True, pretty_debug_info=False)
+    )
+
+
+def print_unoptimised(lowered: Any) -> str:
+    """The HLO text before any optimisation, with metadata, layouts and long constants left out."""
+    module = lowered.compiler_ir("hlo").as_hlo_module()
+    return _print_hlo(module, layouts=False)
+
+
+def print_optimised(compiled: Any) -> str:
+    """The HLO text after optimisation, with metadata, long constants cut."""
+    modules = compiled.runtime_executable().hlo_modules()
+    return "\n\n".join(_print_hlo(module, layouts=True) for module in modules)
+
+
+def _print_hlo(module: Any, *, layouts: bool) -> str:
+    if _hlo is None:
+        return str(module.to_string())
+    options = _hlo.HloPrintOptions.short_parsable()
+    options.print_metadata = True
+    options.print_large_constants = False
+    options.include_layout_in_shapes = layouts
+    options.print_backend_config = False
+    return str(module.to_string(options))
+
+
+def memory(compiled: Any) -> Memory | None:
+    """What a compiled program holds; None where the backend does not say."""
+    try:
+        stats = compiled.memory_analysis()
+        arguments, outputs, temporaries = (
+            getattr(stats, f"{part}_size_in_bytes") for part in ("argument", "output", "temp")
+        )
+    except (AttributeError, NotImplementedError, RuntimeError):
+        return None
+    peak = getattr(stats, "peak_memory_in_bytes", None)
+    return Memory(arguments=arguments, outputs=outputs, temporaries=temporaries, peak=peak or None)

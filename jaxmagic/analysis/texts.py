@@ -1,0 +1,206 @@
+"""Programs as text, each stretch linked to the user's expression that it came from."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from jaxmagic.analysis import hlo, sources
+from jaxmagic.analysis.program import Segment, Step, is_ours, is_users
+from jaxmagic.results import Link, Span
+
+# -- jaxpr -----------------------------------------------------------------------------------------
+
+
+def link_jaxpr(segments: Sequence[Segment], steps: Sequence[Step]) -> tuple[Link, ...]:
+    """Links of a printed jaxpr.
+
+    A library function's program can be shared by several lines of the user's; then the line of the
+    equation around it, in the text, decides.
+    """
+    spans: dict[int, dict[Span, None]] = {}
+    for step in steps:
+        if step.span is not None:
+            spans.setdefault(id(step.equation.source_info.traceback), {})[step.span] = None
+    open_: list[tuple[int, Span]] = []
+    links = []
+    for segment in segments:
+        candidates = spans.get(id(segment.traceback))
+        if not candidates:
+            continue
+        while open_ and open_[-1][0] >= segment.start:
+            open_.pop()
+        around = open_[-1][1] if open_ else None
+        span = around if around in candidates else next(iter(candidates))
+        open_.append((segment.start, span))
+        links.append(Link(row=segment.row, start=segment.start, end=segment.end, span=span))
+    return tuple(links)
+
+
+def equation_texts(text: str, segments: Sequence[Segment], steps: Sequence[Step]) -> list[str]:
+    """Each equation as it is printed, on one line, inner programs cut."""
+    printed = _printed(text.split("\n"), segments)
+    told: dict[int, str] = {}
+    texts = []
+    for step in steps:
+        key = id(step.equation)
+        if key not in told:
+            names = (id(step.equation.source_info.traceback), step.equation.primitive.name)
+            waiting = printed.get(names, [])
+            told[key] = waiting.pop(0) if len(waiting) > 1 else (waiting or [_bare(step)])[0]
+        texts.append(told[key])
+    return texts
+
+
+_BINDS = re.compile(r"(?:[\w*]+:[^={]+ )= ([\w\-]+)|([\w\-]+)")
+_INNER = re.compile(r"\{ lambda .*")
+
+
+@dataclass(slots=True)
+class _Printed:
+    column: int
+    traceback: int
+    parts: list[str]
+
+    def goes_on(self, column: int, piece: str) -> bool:
+        """Whether a line is a parameter of this equation, or closes their list."""
+        return column == self.column + 2 or (column == self.column and piece.startswith("]"))
+
+
+def _printed(rows: Sequence[str], segments: Sequence[Segment]) -> dict[tuple[int, str], list[str]]:
+    """Equations of the text by traceback and primitive, in the order in which they start."""
+    found: list[_Printed] = []
+    open_: list[_Printed] = []
+    for segment in segments:
+        piece = rows[segment.row][segment.start : segment.end]
+        while open_ and open_[-1].column > segment.start:
+            open_.pop()
+        binds = _BINDS.match(piece)
+        if open_ and not (binds and binds[1]) and open_[-1].goes_on(segment.start, piece):
+            open_[-1].parts.append(_INNER.sub("{…}", piece))
+        else:
+            open_.append(_Printed(segment.start, id(segment.traceback), [_INNER.sub("{…}", piece)]))
+            found.append(open_[-1])
+    by_key: dict[tuple[int, str], list[str]] = {}
+    for equation in found:
+        text = " ".join(equation.parts)
+        name = _BINDS.match(text)
+        by_key.setdefault((equation.traceback, (name[1] or name[2]) if name else ""), []).append(text)
+    return by_key
+
+
+def _bare(step: Step) -> str:
+    return str(step.equation.primitive.name)
+
+
+# -- StableHLO -------------------------------------------------------------------------------------
+
+_LOCATION = re.compile(r"^#loc(\d*) = loc\((.*)\)$", re.MULTILINE)
+_USE = re.compile(r" loc\((?:#loc(\d*)|\"[^\"]*\"|unknown)\)")
+_FILE = re.compile(r'^"((?:[^"\\]|\\.)*)":(\d+):(\d+)(?: to (\d*):(\d+))?$')
+_CALLSITE = re.compile(r"^callsite\(#loc(\d*) at #loc(\d*)\)$")
+_NAMED = re.compile(r'^"(?:[^"\\]|\\.)*"\(#loc(\d*)\)$')
+
+
+class _Locations:
+    """The table of locations below a StableHLO text."""
+
+    def __init__(self, text: str) -> None:
+        self._table = {match[1]: match[2] for match in _LOCATION.finditer(text)}
+        self._frames: dict[str, tuple[Span, ...]] = {}
+
+    def span(self, key: str) -> Span | None:
+        return innermost(self.frames(key))
+
+    def frames(self, key: str) -> tuple[Span, ...]:
+        """From the innermost frame outwards."""
+        if key not in self._frames:
+            self._frames[key] = ()  # what refers to itself ends here
+            self._frames[key] = self._read(self._table.get(key, ""))
+        return self._frames[key]
+
+    def _read(self, text: str) -> tuple[Span, ...]:
+        named = _NAMED.match(text)
+        if named:
+            return self.frames(named[1])
+        callsite = _CALLSITE.match(text)
+        if callsite:
+            return self.frames(callsite[1]) + self.frames(callsite[2])
+        place = _FILE.match(text)
+        if not place:
+            return ()
+        line, column, end_line, end_column = (int(part) if part else None for part in place.groups()[1:])
+        return (_span(place[1], line, column, end_line or line, end_column or column),)
+
+
+def _span(file: str, line: int, column: int, end_line: int, end_column: int) -> Span:
+    return sources.span(file, (line, column, end_line, end_column))
+
+
+def innermost(frames: Iterable[Span]) -> Span | None:
+    """The user's expression among frames from the innermost outwards, up to jaxmagic's own."""
+    within = itertools.takewhile(lambda frame: not is_ours(frame.file), frames)
+    known = list(within)
+    return next((frame for frame in known if is_users(frame.file)), known[0] if known else None)
+
+
+def link_stablehlo(text: str) -> tuple[str, tuple[Link, ...]]:
+    """The text without its locations, and the links that they make."""
+    locations = _Locations(text)
+    rows, links = [], []
+    for row in text[: _table_start(text)].rstrip().split("\n"):
+        if row.startswith("#loc"):
+            continue
+        uses = _USE.findall(row)
+        clean = _USE.sub("", row)
+        span = locations.span(uses[-1]) if uses and "func.func" not in row else None
+        if span is not None:
+            start = len(clean) - len(clean.lstrip())
+            links.append(Link(row=len(rows), start=start, end=len(clean), span=span))
+        rows.append(clean)
+    return "\n".join(rows), tuple(links)
+
+
+def _table_start(text: str) -> int:
+    found = text.rfind("\n}\n")
+    return found + 2 if found >= 0 else len(text)
+
+
+# -- HLO -------------------------------------------------------------------------------------------
+
+_METADATA = re.compile(r", metadata=\{(?:[^}\"]|\"(?:[^\"\\]|\\.)*\")*\}")
+_TABLES = re.compile(r"\n(?:FileNames|FunctionNames|FileLocations|StackFrames)\n(?:\d+ .*\n)*")
+
+
+def frames_from(module: hlo.Module) -> Callable[[int], Span | None]:
+    """From the id of a stack frame to the user's expression, remembered."""
+    spans: dict[int, Span] = {}
+
+    def chain(key: int) -> Iterator[Span]:
+        while key in module.frames:
+            frame = module.frames[key]
+            if key not in spans:
+                place = (frame.line, frame.column, frame.end_line, frame.end_column)
+                spans[key] = sources.span(frame.file, place, frame.function)
+            yield spans[key]
+            key = frame.parent
+
+    return functools.cache(lambda key: innermost(chain(key)))
+
+
+def link_hlo(text: str) -> tuple[str, tuple[Link, ...]]:
+    """Optimised HLO without its tables and metadata, and the links that they make."""
+    span_of = frames_from(hlo.read(text))
+    rows, links = [], []
+    for row in _TABLES.sub("", text).split("\n"):
+        frame = hlo.FRAME.search(row)
+        clean = _METADATA.sub("", row)
+        span = span_of(int(frame[1])) if frame else None
+        if span is not None:
+            start = len(clean) - len(clean.lstrip())
+            links.append(Link(row=len(rows), start=start, end=len(clean), span=span))
+        rows.append(clean)
+    return "\n".join(rows).strip("\n"), tuple(links)

@@ -1,0 +1,220 @@
+"""What a trace says: the sentence, the conditions, and the program beside its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from jaxmagic.pages import units
+from jaxmagic.pages.blocks import (
+    Aside,
+    Block,
+    Page,
+    Program,
+    Prose,
+    Range,
+    SourceLine,
+    Tab,
+    Text,
+    Tie,
+    Words,
+    spell,
+    strong,
+    words,
+)
+from jaxmagic.results import Lazy, Line, Memory, Note, Span, Stage, StageName, Trace, Value
+
+# A page shows so much of a program; the whole text is in the result's `stage(…)`.
+MAX_ROWS = 1500
+MAX_COLUMNS = 500
+# More inputs or outputs than this are told by their roots, then by their number.
+MAX_VALUES = 6
+
+TABS: dict[StageName, tuple[str, str]] = {
+    "jaxpr": ("jaxpr", ""),
+    "stablehlo": ("StableHLO", "what JAX hands to XLA"),
+    "hlo": ("XLA", "compiles the program"),
+}
+
+
+def page(trace: Trace) -> Page:
+    """The page of a trace."""
+    return Page(
+        say=_say(trace),
+        conditions=_conditions(trace),
+        tabs=tuple(_tab(trace, name) for name in TABS if name in trace.stages),
+        notes=tuple(_aside(note) for note in trace.notes),
+    )
+
+
+# -- the sentence ----------------------------------------------------------------------------------
+
+
+def _say(trace: Trace) -> Words:
+    of = "gradient of " if trace.gradient else ""
+    told = f": {_values(trace.inputs) or 'no array inputs'} → {_values(trace.outputs) or 'nothing'}"
+    facts = [Text(units.counted(len(trace.equations), "equation")), *_costs(trace)]
+    rest = (part for fact in facts for part in (Text(" · "), fact))
+    return words(of, strong(trace.name), told, *rest)
+
+
+def _costs(trace: Trace) -> Iterator[Text]:
+    if trace.flops is None:
+        yield Text("flop unknown")
+    else:
+        yield strong(units.flop(trace.flops))
+    yield Text(f"{units.size(trace.bytes)} moved" if trace.bytes is not None else "bytes moved unknown")
+
+
+def _values(values: Sequence[Value]) -> str:
+    told = [_value(value) for value in values]
+    if len(told) > MAX_VALUES:
+        told = [_group(root, members) for root, members in _by_root(values).items()]
+    if len(told) > MAX_VALUES:
+        return f"{units.counted(len(values), 'array')} ({units.size(_total(values))})"
+    return ", ".join(told)
+
+
+def _value(value: Value) -> str:
+    return f"{value.name} {value.type}".strip()
+
+
+def _by_root(values: Sequence[Value]) -> dict[str, list[Value]]:
+    groups: dict[str, list[Value]] = {}
+    for value in values:
+        root = value.name.split("[")[0].split(".")[0]
+        groups.setdefault(root, []).append(value)
+    return groups
+
+
+def _group(root: str, members: Sequence[Value]) -> str:
+    if len(members) == 1:
+        return _value(members[0])
+    return f"{root} ({units.counted(len(members), 'array')}, {units.size(_total(members))})".strip()
+
+
+def _total(values: Sequence[Value]) -> int | None:
+    sizes = [value.bytes for value in values]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def _conditions(trace: Trace) -> Words:
+    parts = [f"traced in {units.seconds(trace.trace_seconds)} for {trace.device}"]
+    parts.append(f"{units.size(_total(trace.inputs))} in, {units.size(_total(trace.outputs))} out")
+    if trace.transcendentals:
+        parts.append(f"{units.amount(trace.transcendentals)} transcendental operations")
+    return words(" · ".join(parts))
+
+
+def _aside(note: Note) -> Aside:
+    where = f"Line {note.span.line}: " if note.span else ""
+    return Aside(words=words(where, *spell(note.text)))
+
+
+# -- the tabs --------------------------------------------------------------------------------------
+
+
+def _tab(trace: Trace, name: StageName) -> Tab:
+    title, hint = TABS[name]
+    stage = trace.stages[name]
+    blocks: Lazy[tuple[Block, ...]] = Lazy(lambda: _blocks(trace, stage.get()))
+    return Tab(title=title, blocks=blocks, hint="" if stage.ready else hint)
+
+
+def _blocks(trace: Trace, stage: Stage) -> tuple[Block, ...]:
+    program = _program(trace, stage)
+    prose = [Prose(words=words(Text(line, tone="muted"))) for line in _about(stage, program)]
+    return (*prose, program, *(_aside(note) for note in stage.notes))
+
+
+def _about(stage: Stage, program: Program) -> Iterator[str]:
+    if stage.memory is not None:
+        yield f"compiled in {units.seconds(stage.seconds)} · {_memory(stage.memory)}"
+    if program.cut:
+        shown, cut = units.count(len(program.program)), units.count(program.cut)
+        yield f"the first {shown} lines; {cut} more are in `.stage({stage.name!r})`"
+
+
+def _memory(memory: Memory) -> str:
+    parts = [f"{units.size(memory.arguments)} arguments", f"{units.size(memory.outputs)} outputs"]
+    parts.append(f"{units.size(memory.temporaries)} temporaries")
+    if memory.peak is not None:
+        parts.append(f"peak memory {units.size(memory.peak)}")
+    return " · ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """The source as rows, and the row of each line."""
+
+    rows: tuple[SourceLine, ...]
+    places: dict[tuple[str, int], int]
+
+    def ranges(self, span: Span) -> tuple[Range, ...]:
+        """Where a span stands in the listing: one range a row."""
+        found = []
+        for line in range(span.line, span.end_line + 1):
+            row = self.places.get((span.file, line))
+            if row is None:
+                continue
+            text = self.rows[row].text
+            start = span.column if line == span.line else len(text) - len(text.lstrip())
+            end = span.end_column if line == span.end_line else len(text.rstrip())
+            found.append(Range(row, start, end))
+        return tuple(found)
+
+
+def _listing(trace: Trace) -> _Listing:
+    lines = {(line.file, line.line): line for line in trace.lines}
+    rows: list[SourceLine] = []
+    places = {}
+    for source in trace.sources:
+        if len(trace.sources) > 1:
+            rows.append(SourceLine(number=None, text=source.label, tone="muted"))
+        for number, text in enumerate(source.lines, source.first_line):
+            places[source.file, number] = len(rows)
+            rows.append(_row(trace, lines.get((source.file, number)), number, text))
+    return _Listing(tuple(rows), places)
+
+
+def _row(trace: Trace, line: Line | None, number: int, text: str) -> SourceLine:
+    if line is None or (line.flops == 0 and line.bytes == 0):
+        return SourceLine(number=number, text=text, cells=("", ""))
+    cells = (units.amount(line.flops), units.size(line.bytes))
+    return SourceLine(number=number, text=text, cells=cells, share=_share(trace, line))
+
+
+def _share(trace: Trace, line: Line) -> float | None:
+    if line.flops is None or not trace.flops:
+        return None
+    return min(1.0, line.flops / trace.flops)
+
+
+def _program(trace: Trace, stage: Stage) -> Program:
+    listing = _listing(trace)
+    rows = stage.text.split("\n")
+    shown = tuple(_short(row) for row in rows[:MAX_ROWS])
+    return Program(
+        columns=("flop", "bytes"),
+        source=listing.rows,
+        program=shown,
+        ties=tuple(_ties(stage, listing, len(shown))),
+        language=stage.name,
+        cut=len(rows) - len(shown),
+    )
+
+
+def _short(row: str) -> str:
+    return row if len(row) <= MAX_COLUMNS else row[: MAX_COLUMNS - 1] + "…"
+
+
+def _ties(stage: Stage, listing: _Listing, rows: int) -> Iterator[Tie]:
+    by_span: dict[Span, list[Range]] = {}
+    for link in stage.links:
+        if link.row < rows:
+            by_span.setdefault(link.span, []).append(Range(link.row, link.start, min(link.end, MAX_COLUMNS)))
+    for span, ranges in by_span.items():
+        source = listing.ranges(span)
+        if source:
+            yield Tie(source=source, program=tuple(ranges))
