@@ -233,12 +233,14 @@ class Check:
         error: the worst relative difference, None where not checked.
         tolerance: what was allowed.
         how: the conditions in words ("central differences in float64").
+        finding: "ok", "kink", "jump", "wrong", "unsure" or "not finite"; "" where not checked.
     """
 
     ok: bool | None
     error: float | None
     tolerance: float | None
     how: str
+    finding: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,8 +251,11 @@ class Partial:
         path: the input's name, with the way into a pytree: "params['dense'].kernel".
         type: the type of the derivative, as JAX prints it.
         point: the input's value (a NumPy array or scalar), for "per 1 % more".
-        value: the derivative as a NumPy array.
+        value: the derivative as a NumPy array: the output's axes first, then the input's.
         check: its own finite-difference check.
+        by: the paths of all inputs that it is taken by, one for each order ("birth", "death").
+        output: the name of the output that it is of, "" when there is one.
+        rows: how many of the axes are the output's.
     """
 
     path: str
@@ -258,6 +263,9 @@ class Partial:
     point: Any
     value: Any
     check: Check
+    by: tuple[str, ...] = ()
+    output: str = ""
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
