@@ -61,7 +61,11 @@ def device_names() -> tuple[str, ...]:
 
 
 def _started() -> bool:
-    return "jax" in sys.modules
+    if "jax" not in sys.modules:
+        return False
+    from jaxmagic.analysis.program import backends_started
+
+    return backends_started()
 
 
 def _by_name() -> dict[str, jax.Device]:

@@ -426,3 +426,16 @@ def memory(compiled: Any) -> Memory | None:
         return None
     peak = getattr(stats, "peak_memory_in_bytes", None)
     return Memory(arguments=arguments, outputs=outputs, temporaries=temporaries, peak=peak or None)
+
+
+# -- backends --------------------------------------------------------------------------------------
+
+
+def backends_started() -> bool:
+    """Whether JAX has started a backend already; where it does not say, that it has not."""
+    try:
+        from jax._src import xla_bridge
+
+        return xla_bridge.backends_are_initialized()
+    except (ImportError, AttributeError):
+        return False
