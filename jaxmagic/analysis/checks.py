@@ -1,0 +1,256 @@
+"""Derivatives held against finite differences, with the step and the tolerance that were measured.
+
+For a function g of one number t (the user's function along a direction) and the slope that JAX
+claims at t = 0, g is evaluated on a ladder of steps on both sides. Richardson's extrapolation of
+central differences (L. F. Richardson 1911; C. J. F. Ridders, Advances in Engineering Software 4,
+1982) gives an estimate per rung, and neighbouring rungs say how far off it is. A claim stands if it
+agrees with any well-measured rung. It is called wrong only if several rungs agree with each other,
+well-measured, and not with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Finding = Literal["ok", "kink", "jump", "wrong", "unsure", "not finite"]
+
+# From harmless to grave: the finding of several components is the gravest of them.
+GRAVITY: tuple[Finding, ...] = ("ok", "unsure", "kink", "jump", "not finite", "wrong")
+_FIRST, _FACTOR = 0.1, 4.0  # the largest step, as a share of the input's size, and the ratio of steps
+_SAFETY = 10.0  # a claim may be off by this many times the measured error
+_RUN = 5  # so many steps have to show a kink or a jump
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Precision:
+    """What the arithmetic allows.
+
+    Args:
+        eps: the relative rounding error of one operation.
+        floor: relative differences up to this are rounding in the derivative itself.
+        clear: a relative difference has to be larger than this to be called wrong.
+        rungs: how many steps the ladder has, and how many more it gets when in doubt.
+    """
+
+    eps: float
+    floor: float
+    clear: float
+    rungs: tuple[int, int]
+
+
+FLOAT64 = Precision(eps=2.3e-16, floor=1e-7, clear=1e-6, rungs=(12, 7))
+FLOAT32 = Precision(eps=1.2e-7, floor=2e-3, clear=2e-2, rungs=(8, 2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What finite differences say of one direction.
+
+    Args:
+        finding: the gravest over the function's outputs.
+        error: the worst relative difference between claim and estimate, None where unmeasured.
+        tolerance: the relative difference that was allowed there.
+        claim, estimate: of the component that decided.
+        left, right: its one-sided slopes.
+        along: which direction, in words; "" along one of the inputs' own numbers.
+    """
+
+    finding: Finding
+    error: float | None = None
+    tolerance: float | None = None
+    claim: float = 0.0
+    estimate: float = 0.0
+    left: float = 0.0
+    right: float = 0.0
+    along: str = ""
+
+
+def measure(
+    g: Callable[[float], Floats], slope: Floats, precision: Precision, *, coarse: bool = False
+) -> Measured:
+    """Hold the slope of g at 0 against differences.
+
+    Args:
+        g: from a step to the outputs, m numbers; a step of 1 is as large as the input itself.
+        slope: the claimed derivative of each output at 0, m numbers.
+        precision: of the arithmetic that g runs in.
+        coarse: half as many steps, twice as far apart, for functions that are dear to call.
+    """
+    stride = 2 if coarse else 1
+    base, more = precision.rungs
+    with np.errstate(all="ignore"):
+        ladder = _Ladder.climb(g, range(0, base, stride), _FACTOR**stride)
+        first = _judge(ladder, slope, precision)
+        if first.finding in ("ok", "kink", "jump", "not finite"):
+            return first
+        return _judge(ladder.longer(g, range(base, base + more, stride)), slope, precision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ladder:
+    """g at 0 (m), and at +h and −h for every step (k × m)."""
+
+    h: Floats
+    center: Floats
+    above: Floats
+    below: Floats
+    factor: float
+
+    @classmethod
+    def climb(cls, g: Callable[[float], Floats], rungs: range, factor: float) -> _Ladder:
+        h = np.array([_FIRST * _FACTOR**-rung for rung in rungs])
+        sides = [np.stack([_at(g, sign * step) for step in h]) for sign in (1, -1)]
+        return cls(h=h, center=_at(g, 0.0), above=sides[0], below=sides[1], factor=factor)
+
+    def longer(self, g: Callable[[float], Floats], rungs: range) -> _Ladder:
+        more = _Ladder.climb(g, rungs, self.factor)
+        return _Ladder(
+            h=np.concatenate([self.h, more.h]),
+            center=self.center,
+            above=np.concatenate([self.above, more.above]),
+            below=np.concatenate([self.below, more.below]),
+            factor=self.factor,
+        )
+
+
+def _at(g: Callable[[float], Floats], t: float) -> Floats:
+    return np.asarray(g(t), np.float64).reshape(-1)
+
+
+def _judge(ladder: _Ladder, slope: Floats, precision: Precision) -> Measured:
+    found = [_judge_one(ladder, i, float(slope[i]), precision) for i in range(len(slope))]
+    if not found:
+        return Measured(finding="ok", error=0.0, tolerance=0.0)
+    return gravest(found)
+
+
+def gravest(found: Sequence[Measured]) -> Measured:
+    """The measurement that decides."""
+    return max(found, key=lambda one: (GRAVITY.index(one.finding), one.error or 0.0))
+
+
+def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision) -> Measured:
+    """One output."""
+    h, center, above, below = ladder.h, ladder.center[i], ladder.above[:, i], ladder.below[:, i]
+    if not (np.isfinite(claim) and np.isfinite(center)):
+        return Measured(finding="not finite", claim=claim)
+    usable = np.isfinite(above) & np.isfinite(below)
+    h, above, below = h[usable], above[usable], below[usable]
+    if len(h) < 3:
+        return Measured(finding="unsure", claim=claim)
+    right, left = (above - center) / h, (center - below) / h
+    noise = precision.eps * max(np.abs(above).max(), np.abs(below).max(), abs(center))
+    corner = _corner(h, left, right, noise)
+    if corner is not None:
+        return _at_corner(claim, *corner)
+    estimate, error = _richardson(h, (above - below) / (2 * h), noise, ladder.factor)
+    scale = np.maximum(np.maximum(abs(claim), np.abs(estimate)), _insignificant(left, right, center))
+    allowed = _SAFETY * error + precision.floor * scale
+    good = (error <= 1e-3 * scale) | ((scale == 0) & (error == 0))
+    return _verdict(claim, estimate, allowed, scale, good & _informative(above, below, claim), precision)
+
+
+def _at_corner(claim: float, finding: Finding, left: float, right: float) -> Measured:
+    """At a kink any slope between the two sides is a fair answer."""
+    low, high = sorted((left, right))
+    margin = 1e-3 * (high - low)
+    fair = finding == "jump" or low - margin <= claim <= high + margin
+    middle = (left + right) / 2
+    return Measured(
+        finding=finding if fair else "wrong", claim=claim, estimate=middle, left=left, right=right
+    )
+
+
+def _verdict(
+    claim: float,
+    estimate: Floats,
+    allowed: Floats,
+    scale: Floats,
+    good: npt.NDArray[np.bool_],
+    precision: Precision,
+) -> Measured:
+    """Right if the best rung, or one that tells another story than the best, agrees; wrong if two say so."""
+    off = np.abs(claim - estimate)
+    safe = np.where(scale > 0, scale, 1.0)
+    best = int(np.argmin(np.where(good, allowed / safe, np.inf)))
+    other_story = np.abs(estimate - estimate[best]) > allowed
+    agree = good & (off <= allowed) & (other_story | (off[best] <= allowed[best]))
+    if agree.any():
+        chosen = best if agree[best] else int(np.argmin(np.where(agree, off / safe, np.inf)))
+        return _said("ok", chosen, claim, estimate, off / safe, allowed / safe)
+    clear = good & (off > 3 * allowed) & (off > precision.clear * scale)
+    finding: Finding = "wrong" if np.any(clear[1:] & clear[:-1]) else "unsure"
+    return _said(finding, best, claim, estimate, off / safe, allowed / safe)
+
+
+def _said(
+    finding: Finding, i: int, claim: float, estimate: Floats, error: Floats, allowed: Floats
+) -> Measured:
+    return Measured(
+        finding=finding,
+        error=float(error[i]),
+        tolerance=float(allowed[i]),
+        claim=claim,
+        estimate=float(estimate[i]),
+    )
+
+
+def _richardson(h: Floats, central: Floats, noise: float, factor: float) -> tuple[Floats, Floats]:
+    """Extrapolated estimates and their errors: how far neighbours are apart, and rounding."""
+    ratios = (h[:-1] / h[1:]) ** 2
+    estimate = (ratios * central[1:] - central[:-1]) / (ratios - 1)
+    apart = np.abs(np.diff(estimate))
+    error = np.concatenate([[np.inf], apart])
+    error += np.abs(estimate - central[1:]) / factor**2 + noise / h[1:]
+    # Two neighbours can agree by chance: an error falls by no more than the theory allows.
+    before = np.concatenate([[0.0, 0.0], error[1:-1]]) / factor**4
+    return estimate, np.maximum(error, before)
+
+
+def _insignificant(left: Floats, right: Floats, center: float) -> float:
+    """A slope far below what the function's own size and variation suggest."""
+    variation = max(abs(left[0]), abs(right[0]))
+    return float(max(1e-3 * variation, 1e-6 * abs(center) / _FIRST))
+
+
+def _informative(above: Floats, below: Floats, claim: float) -> npt.NDArray[np.bool_]:
+    """Where the inside of g rounds to float32, tiny steps change nothing: no evidence of a zero slope."""
+    moved = above != below
+    if claim == 0 or not moved.any():
+        return np.ones(len(above) - 1, bool)
+    return moved[1:] & moved[:-1]
+
+
+def _corner(h: Floats, left: Floats, right: Floats, noise: float) -> tuple[Finding, float, float] | None:
+    """A kink: one-sided slopes that stay apart as the step shrinks. A jump: a gap in g that stays."""
+    apart = np.abs(right - left)
+    real = apart > 100 * noise / h
+    tail = slice(-_RUN, None) if real[-_RUN:].all() else _last_run(real)
+    if tail is None:
+        return None
+    gap, steps = apart[tail], h[tail]
+    slopes = np.maximum(np.abs(left[tail]), np.abs(right[tail]))
+    if _steady(gap) and np.all(gap > 1e-5 * slopes):
+        return "kink", float(left[tail][-1]), float(right[tail][-1])
+    if _steady(gap * steps):
+        return "jump", float(left[tail][-1]), float(right[tail][-1])
+    return None
+
+
+def _last_run(real: npt.NDArray[np.bool_]) -> slice | None:
+    """The smallest steps at which the difference stands out from rounding, if there are enough."""
+    places = np.flatnonzero(real)
+    if len(places) < _RUN:
+        return None
+    end = int(places[-1]) + 1
+    return slice(end - _RUN, end) if real[end - _RUN : end].all() else None
+
+
+def _steady(values: Floats) -> bool:
+    return bool(values.min() > 0 and values.max() < 1.3 * values.min())

@@ -1,0 +1,73 @@
+"""The picture of a function of one number: it and its derivatives over a range."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmagic.analysis.derivatives import Function, Mode, Run, levels, point
+from jaxmagic.results import Curve
+
+POINTS, FEWER = 241, 61  # on the grid; where every point is its own call of the function
+
+
+def curve(run: Run) -> Curve | None:
+    """Over a range around the point, None where the function has more than one number in or out.
+
+    Where the function is not defined the derivatives are NaN: a gap.
+    """
+    if len(run.active) != 1 or np.shape(run.active[0].value) or [np.shape(y) for y in run.plain] != [()]:
+        return None
+    at = float(point(run.active[0]))
+    if not np.isfinite(at):
+        return None
+    with contextlib.redirect_stdout(io.StringIO()):
+        for precise in (True, False):
+            with contextlib.suppress(Exception), jax.enable_x64(precise or jax.config.jax_enable_x64):
+                return _drawn(run, at)
+    return None
+
+
+def _drawn(run: Run, at: float) -> Curve:
+    functions = _functions(run)
+    ys: list[list[float]]
+    try:
+        x = _grid(at, POINTS)
+        ys = [np.asarray(y, float).tolist() for y in jax.jit(jax.vmap(functions))(jnp.asarray(x))]
+    except Exception:  # noqa: BLE001 -- a function that jit or vmap cannot take is called point by point
+        x = _grid(at, FEWER)
+        ys = [list(row) for row in zip(*(_one_by_one(functions, value) for value in x), strict=True)]
+    return Curve(x=tuple(x.tolist()), ys=tuple(tuple(_gaps(row)) for row in ys), at=at)
+
+
+def _functions(run: Run) -> Callable[[Any], list[Any]]:
+    """The function, its derivative and the second one, of a plain number."""
+    function = Function(run.target, run.inputs, run.choice.active)
+    modes: tuple[Mode, ...] = (*run.modes, *[run.modes[-1]] * max(0, 2 - len(run.modes)))
+    every = levels(function, modes)
+    return lambda x: [level([x])[0] for level in every]
+
+
+def _one_by_one(functions: Callable[[Any], list[Any]], x: float) -> list[float]:
+    try:
+        return [float(y) for y in functions(jnp.asarray(x))]
+    except Exception:  # noqa: BLE001 -- outside its domain a function may raise: a gap
+        return [np.nan] * 3
+
+
+def _grid(at: float, points: int) -> Any:
+    """From 0 to twice the number, so that 1 % is a hundredth of the way; −2 to 2 around 0."""
+    reach = abs(at) or 2.0
+    grid = np.linspace(at - reach, at + reach, points)
+    grid[points // 2] = at
+    return grid
+
+
+def _gaps(row: Sequence[float]) -> list[float]:
+    return [y if np.isfinite(y) else np.nan for y in row]

@@ -1,0 +1,297 @@
+"""The inputs of a function, leaf by leaf: what each is called and whether it has a derivative."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import keystr
+
+from jaxmagic.errors import BadTarget, CannotDifferentiate
+from jaxmagic.target import ArrayType, Target
+
+Role = Literal["real", "complex", "whole", "count", "truth", "type", "key", "static"]
+Rebuild: TypeAlias = Callable[[Sequence[Any]], Any]
+Tokens: TypeAlias = tuple[str, ...]
+
+# What an input is called in a sentence, by role.
+KINDS: Mapping[Role, str] = {
+    "real": "a floating-point number",
+    "complex": "complex",
+    "whole": "an array of whole numbers",
+    "count": "a whole number",
+    "truth": "true or false",
+    "type": "a type without values",
+    "key": "a random key",
+    "static": "not a number",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """One array, number or other object among the inputs.
+
+    Args:
+        path: how one would write it: "params['dense'].kernel".
+        tokens: the same in pieces: ("params", "dense", "kernel").
+        value: as the user gave it.
+        role: whether and how it can be differentiated by ("count": a Python int that is an
+            argument by itself, such as `years=10`).
+    """
+
+    path: str
+    tokens: Tokens
+    value: Any
+    role: Role
+
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(np.shape(self.value)) if self.role in ("real", "complex", "whole", "count") else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """All inputs of a target, flat, and how to call its function with others in their place."""
+
+    leaves: tuple[Leaf, ...]
+    rebuild: Rebuild
+
+    def call(self, function: Callable[..., Any], replaced: Mapping[int, Any]) -> Any:
+        """Call with some leaves (by index) replaced."""
+        values = [replaced.get(i, leaf.value) for i, leaf in enumerate(self.leaves)]
+        args, kwargs = self.rebuild(values)
+        return function(*args, **kwargs)
+
+    def indices(self, *roles: Role) -> tuple[int, ...]:
+        """The places of the leaves with these roles."""
+        return tuple(i for i, leaf in enumerate(self.leaves) if leaf.role in roles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What one name or path of `wrt` stands for: some leaves and the pytree that they make up.
+
+    Args:
+        name: as the user wrote it, or the argument's name.
+        indices: the places of its leaves among all inputs.
+        rebuild: from one value per leaf to the pytree.
+    """
+
+    name: str
+    indices: tuple[int, ...]
+    rebuild: Rebuild
+
+
+# -- taking apart ---------------------------------------------------------------------------------
+
+
+def read(target: Target) -> Inputs:
+    """Every leaf of the inputs, named by the function's signature."""
+    names = input_names(target)
+    values = [*target.args, *target.kwargs.values()]
+    opened = [take_apart(value, name, (name,)) for name, value in zip(names, values, strict=True)]
+    leaves = [leaf for parts, _ in opened for leaf in parts]
+    together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
+    count, keywords = len(target.args), tuple(target.kwargs)
+
+    def rebuild(values: Sequence[Any]) -> Any:
+        slots = together(values)
+        return slots[:count], dict(zip(keywords, slots[count:], strict=True))
+
+    return Inputs(leaves=tuple(_marked(leaf) for leaf in leaves), rebuild=rebuild)
+
+
+def input_names(target: Target) -> tuple[str, ...]:
+    """A name for each positional input, then for each keyword."""
+    named = tuple(target.named_inputs())[: len(target.args)]
+    if len(named) < len(target.args) or set(named) & set(target.kwargs):
+        named = tuple(f"arg{i}" for i in range(len(target.args)))
+    return (*named, *target.kwargs)
+
+
+def group(inputs: Inputs, target: Target, name: str) -> Group:
+    """The part of the inputs that a name or path means.
+
+    Raises:
+        BadTarget: when there is no such input.
+    """
+    tokens = tokenize(name)
+    names = input_names(target)
+    values = dict(zip(names, [*target.args, *target.kwargs.values()], strict=True))
+    if not tokens or tokens[0] not in values:
+        raise BadTarget(
+            f"`{target.name}` has no input `{name}`.",
+            fix=f"Its inputs are {', '.join(f'`{known}`' for known in names) or 'none'}.",
+        )
+    value = values[tokens[0]]
+    for depth, token in enumerate(tokens[1:], 1):
+        value = _step(value, token, ".".join(tokens[:depth]))
+    parts, rebuild = take_apart(value, name, tokens)
+    return Group(name=name, indices=_places(inputs, tokens, len(parts)), rebuild=rebuild)
+
+
+def tokenize(path: str) -> Tokens:
+    """`params['dense'].kernel`, `params.dense.kernel` and `params/dense/kernel` in the same pieces."""
+    head = re.match(r"\s*([^.\[\]/]+\[\d+\])(.*)", path)
+    if head and head[1].endswith("]") and "[" in head[1] and not head[1].startswith("["):
+        rest = head[2]
+        base, index = head[1][:-1].rsplit("[", 1)
+        return (base, index, *_pieces(rest))
+    return _pieces(path)
+
+
+def _pieces(path: str) -> Tokens:
+    return tuple(piece for piece in re.split(r"[.\[\]/'\"\s]+", path) if piece)
+
+
+def _places(inputs: Inputs, tokens: Tokens, count: int) -> tuple[int, ...]:
+    found = tuple(i for i, leaf in enumerate(inputs.leaves) if leaf.tokens[: len(tokens)] == tokens)
+    assert len(found) == count, (tokens, found, count)
+    return found
+
+
+def _step(value: Any, token: str, so_far: str) -> Any:
+    """One step into a container, by key, index or attribute."""
+    children = {_spell(key): child for key, child in _children(value)}
+    if token not in children:
+        raise BadTarget(
+            f"`{so_far}` has no part `{token}`.",
+            fix=f"Its parts are {', '.join(f'`{known}`' for known in children) or 'none'}.",
+        )
+    return children[token]
+
+
+def _children(value: Any) -> list[tuple[Any, Any]]:
+    """The direct parts of a container, with their keys."""
+    if _plain_dataclass(value):
+        return [
+            (jax.tree_util.GetAttrKey(field.name), getattr(value, field.name))
+            for field in dataclasses.fields(value)
+        ]
+    pairs, _ = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda node: node is not value)
+    return [(path[0], child) for path, child in pairs if path]
+
+
+def take_apart(value: Any, name: str, tokens: Tokens = ()) -> tuple[list[Leaf], Rebuild]:
+    """The leaves of a value and how to put it together again; a plain dataclass is opened too."""
+    pairs, tree = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda node: node is None)
+    opened = []
+    for path, child in pairs:
+        where, pieces = name + keystr(path), (*tokens, *map(_spell, path))
+        opened.append(
+            _open_dataclass(child, where, pieces) if _plain_dataclass(child) else _leaf(child, where, pieces)
+        )
+    together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
+    return [leaf for parts, _ in opened for leaf in parts], lambda values: tree.unflatten(together(values))
+
+
+def _leaf(value: Any, path: str, tokens: Tokens) -> tuple[list[Leaf], Rebuild]:
+    return [Leaf(path=path, tokens=tokens, value=value, role=role_of(value))], lambda values: values[0]
+
+
+def _open_dataclass(value: Any, path: str, tokens: Tokens) -> tuple[list[Leaf], Rebuild]:
+    names = [field.name for field in dataclasses.fields(value)]
+    opened = [take_apart(getattr(value, name), f"{path}.{name}", (*tokens, name)) for name in names]
+    together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
+
+    def rebuild(values: Sequence[Any]) -> Any:
+        copy = object.__new__(type(value))
+        for name, part in zip(names, together(values), strict=True):
+            object.__setattr__(copy, name, part)
+        return copy
+
+    return [leaf for parts, _ in opened for leaf in parts], rebuild
+
+
+def _joined(parts: Sequence[tuple[int, Rebuild]]) -> Callable[[Sequence[Any]], list[Any]]:
+    """Rebuild several things from one flat list."""
+
+    def rebuild(values: Sequence[Any]) -> list[Any]:
+        remaining: Iterator[Any] = iter(values)
+        return [make([next(remaining) for _ in range(count)]) for count, make in parts]
+
+    return rebuild
+
+
+def _spell(key: Any) -> str:
+    for field in ("key", "name", "idx"):
+        if hasattr(key, field):
+            return str(getattr(key, field))
+    return str(key)
+
+
+def _plain_dataclass(value: Any) -> bool:
+    """A dataclass that JAX takes for a leaf (a registered one is a pytree and already open)."""
+    return (
+        dataclasses.is_dataclass(value)
+        and not isinstance(value, (type, ArrayType))
+        and not hasattr(value, "dtype")
+        and jax.tree_util.all_leaves([value])
+    )
+
+
+def _marked(leaf: Leaf) -> Leaf:
+    """An int inside a container is configuration, not a number to differentiate by."""
+    if leaf.role == "count" and len(leaf.tokens) > 1:
+        return dataclasses.replace(leaf, role="static")
+    return leaf
+
+
+# -- roles ----------------------------------------------------------------------------------------
+
+
+def role_of(value: Any) -> Role:
+    """What an input is, as far as derivatives go."""
+    if isinstance(value, (ArrayType, jax.ShapeDtypeStruct)):
+        return "type"
+    if isinstance(value, (bool, np.bool_)):
+        return "truth"
+    if isinstance(value, (int, np.integer)):
+        return "count"
+    if isinstance(value, (float, complex)):
+        return "real" if isinstance(value, float) else "complex"
+    return _role_of_array(value) if isinstance(value, (jax.Array, np.ndarray, np.generic)) else "static"
+
+
+def _role_of_array(value: Any) -> Role:
+    kinds: tuple[tuple[Any, Role], ...] = (
+        (jax.dtypes.prng_key, "key"),
+        (jnp.floating, "real"),
+        (jnp.complexfloating, "complex"),
+        (jnp.bool_, "truth"),
+        (jnp.integer, "whole"),
+    )
+    return next((role for kind, role in kinds if jnp.issubdtype(value.dtype, kind)), "static")
+
+
+def is_array(value: Any) -> bool:
+    """Whether a leaf can be an argument of a compiled function."""
+    return isinstance(value, (jax.Array, np.ndarray, np.generic)) and role_of(value) != "static"
+
+
+def typed(value: Any) -> str:
+    """The type of a number or array as JAX prints it: "f32[8,128]"."""
+    return str(jax.typeof(value).str_short(short_dtypes=True))
+
+
+def refuse_types(inputs: Inputs, name: str) -> None:
+    """A derivative needs a point.
+
+    Raises:
+        CannotDifferentiate: when an input is a type that stands for an array.
+    """
+    for leaf in inputs.leaves:
+        if leaf.role == "type":
+            raise CannotDifferentiate(
+                f"`{leaf.path}` is a type without values, and the derivative of `{name}` needs a point.",
+                fix="Give it an array, such as `jnp.ones((8, 128))`. (To look at the program of the gradient "
+                "without values, use `%%jaxpr --grad`.)",
+            )

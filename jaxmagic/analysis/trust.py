@@ -1,0 +1,377 @@
+"""Whether a derivative can be trusted: the run repeated, step by step, in float64."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmagic.analysis import checks
+from jaxmagic.analysis.checks import FLOAT32, FLOAT64, Floats, Measured, Precision, gravest
+from jaxmagic.analysis.derivatives import Function, Run, levels, point
+from jaxmagic.analysis.leaves import role_of
+from jaxmagic.results import Check, Note
+
+MOST_DIRECTIONS = 40  # directions in which a derivative is checked
+SMALL = 8  # arrays up to this size are checked element by element
+LARGE = 100_000  # with more numbers than this, all inputs are checked together
+JOINT = 3  # random directions through all inputs at once
+PATIENCE = 3.0  # seconds that a check may take, if the function is that quick
+MOST_OUTPUTS, PROJECTIONS = 4096, 8  # more outputs than that are checked as that many random sums
+
+
+class Lab:
+    """The run repeated in one precision, as a function of steps along directions.
+
+    Args:
+        run: what is checked.
+        precision: float64 inside `jax.enable_x64`, else float32.
+    """
+
+    def __init__(self, run: Run, precision: Precision) -> None:
+        self.precision = precision
+        self.function = Function(run.target, run.inputs, run.choice.active)
+        self.dtype = jnp.float64 if precision is FLOAT64 else jnp.float32
+        self.points = [np.asarray(point(leaf), self.dtype) for leaf in run.active]
+        self.fixed = [self._cast(run.inputs.leaves[i].value) for i in self.function.fixed]
+        self.compiled: dict[int, Callable[..., list[Any]]] = {}
+        self.modes = run.modes
+
+    def _cast(self, value: Any) -> Any:
+        role = role_of(value)
+        if role not in ("real", "complex"):
+            return value
+        return jnp.asarray(
+            value, self.dtype if role == "real" else jnp.result_type(self.dtype, jnp.complex64)
+        )
+
+    def level(self, order: int, points: Sequence[Any]) -> list[Floats]:
+        """The derivative of an order at some points (0: the function), as float64."""
+        found = self._program(order)(list(points), self.fixed)
+        return [np.asarray(block, np.float64) for block in found]
+
+    def _program(self, order: int) -> Callable[..., list[Any]]:
+        if order not in self.compiled:
+            self.compiled[order] = self._compiled(order)
+        return self.compiled[order]
+
+    def _compiled(self, order: int) -> Callable[..., list[Any]]:
+        """Under jit; as it is where Python has to see the numbers (an `if` on a value)."""
+
+        def plain(points: list[Any], fixed: list[Any]) -> list[Any]:
+            return levels(lambda inner: self.function(inner, fixed), self.modes[:order])[-1](points)
+
+        try:
+            return jax.jit(plain).lower(self.points, self.fixed).compile()
+        except Exception:  # noqa: BLE001 -- whatever stands in the way of jit, eager is the same function
+            return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Direction:
+    """Where to step.
+
+    Args:
+        about: the leaves that it is about.
+        vectors: one for each leaf, None for no step.
+        length: when it is along one number: how far a step of 1 goes.
+    """
+
+    about: tuple[int, ...]
+    vectors: tuple[Floats | None, ...]
+    length: float | None = None
+
+    def per_unit(self, measured: Measured) -> Measured:
+        """Slopes as the user knows them, along one number."""
+        if self.length is None:
+            return replace(measured, along="a random direction")
+        slopes = {
+            name: getattr(measured, name) / self.length for name in ("claim", "estimate", "left", "right")
+        }
+        return replace(measured, **slopes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the check found: one check per leaf, what to say, and the laboratory where it was made."""
+
+    checks: tuple[Check, ...]
+    notes: tuple[Note, ...] = ()
+
+
+def check(run: Run) -> Report:
+    """In float64 if the function can, else in float32."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            with jax.enable_x64(True):
+                lab = Lab(run, FLOAT64)
+                return _examine(run, lab)
+        except Exception:  # noqa: BLE001 -- whatever keeps it from float64, float32 is what it was written for
+            return _check_in_float32(run)
+
+
+def _check_in_float32(run: Run) -> Report:
+    note = Note(
+        kind="float32", text="The function does not run in float64, so the check is in float32 and coarser."
+    )
+    try:
+        report = _examine(run, Lab(run, FLOAT32))
+    except Exception as error:  # noqa: BLE001 -- a check that cannot be made is said, and the derivative stands
+        how = f"not checked: {type(error).__name__} while repeating it"
+        unchecked = Check(ok=None, error=None, tolerance=None, how=how)
+        return Report(checks=(unchecked,) * len(run.active))
+    return replace(report, notes=(note, *report.notes))
+
+
+def _examine(run: Run, lab: Lab) -> Report:
+    order = len(run.modes)
+    found: list[list[Measured]] = [[] for _ in run.active]
+    for level in range(1, order + 1):
+        claims = lab.level(level, lab.points)
+        for direction, measured in _measure_level(lab, level, claims):
+            for leaf in direction.about:
+                found[leaf].append(measured)
+    how = f"central differences in {'float64' if lab.precision is FLOAT64 else 'float32'}"
+    listed = tuple(_summary(measured, how) for measured in found)
+    return Report(
+        checks=listed,
+        notes=(*_finding_notes(run, found), *_rounding_note(run, lab)),
+    )
+
+
+def _measure_level(lab: Lab, order: int, claims: list[Floats]) -> Iterator[tuple[Direction, Measured]]:
+    """Differences of the derivative before it against the derivative of this order."""
+    lab.level(order - 1, lab.points)  # compiles
+    seconds, outputs = _timed(lambda: lab.level(order - 1, lab.points))
+    rows = Rows.of(outputs, claims, len(lab.points))
+    plan = directions(lab.points, rows)
+    most = max(1, int(PATIENCE / (seconds * 2 * lab.precision.rungs[0] + 1e-9)))
+    for direction in plan[: 2 * most]:
+
+        def along(t: float, vectors: Sequence[Floats | None] = direction.vectors) -> Floats:
+            return rows.project(lab.level(order - 1, _step(lab.points, t, vectors)))
+
+        slope = rows.slope(direction.vectors)
+        yield (
+            direction,
+            direction.per_unit(checks.measure(along, slope, lab.precision, coarse=most < len(plan))),
+        )
+
+
+def _timed(call: Callable[[], list[Floats]]) -> tuple[float, list[Floats]]:
+    start = time.perf_counter()
+    found = call()
+    return time.perf_counter() - start, found
+
+
+def _step(points: Sequence[Floats], t: float, vectors: Sequence[Floats | None]) -> list[Any]:
+    return [p if v is None else p + (t * v).astype(p.dtype) for p, v in zip(points, vectors, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The outputs of one level as one vector, and its claimed derivative as blocks.
+
+    Args:
+        blocks: [output][input], each with the output's axes first.
+        shuffle: random sums over the outputs, where there are too many to look at each.
+    """
+
+    blocks: list[list[Floats]]
+    shapes: list[tuple[int, ...]]
+    shuffle: Floats | None = field(repr=False)
+
+    @classmethod
+    def of(cls, outputs: list[Floats], claims: list[Floats], inputs: int) -> Rows:
+        size = sum(block.size for block in outputs)
+        rng = np.random.default_rng(1)
+        shuffle = _uneven(rng, (PROJECTIONS, size)) if size > MOST_OUTPUTS else None
+        blocks = [claims[i : i + inputs] for i in range(0, len(claims), inputs)]
+        return cls(blocks=blocks, shapes=[block.shape for block in outputs], shuffle=shuffle)
+
+    def project(self, outputs: Sequence[Floats]) -> Floats:
+        """All outputs as one vector, or their random sums."""
+        flat = np.concatenate([block.reshape(-1) for block in outputs])
+        return flat if self.shuffle is None else self.shuffle @ flat
+
+    def slope(self, vectors: Sequence[Floats | None]) -> Floats:
+        """The claimed derivative along a direction."""
+        return self.project(
+            [self._along(row, shape, vectors) for row, shape in zip(self.blocks, self.shapes, strict=True)]
+        )
+
+    def _along(
+        self, row: Sequence[Floats], shape: tuple[int, ...], vectors: Sequence[Floats | None]
+    ) -> Floats:
+        parts = [
+            block.reshape(math.prod(shape), -1) @ vector.reshape(-1)
+            for block, vector in zip(row, vectors, strict=True)
+            if vector is not None
+        ]
+        return np.sum(parts, axis=0)
+
+
+def directions(points: Sequence[Floats], rows: Rows) -> list[Direction]:
+    """Element by element where there are few, a random mixture per leaf or of all leaves where there are many."""
+    total = sum(p.size for p in points)
+    if total > LARGE or len(points) > MOST_DIRECTIONS:
+        return [_joint(points, rows, seed) for seed in range(JOINT)]
+    each = [_through(points, leaf) for leaf in range(len(points))]
+    if sum(map(len, each)) > MOST_DIRECTIONS:
+        each = [found[-1:] for found in each]
+    return [direction for found in each for direction in found]
+
+
+def _through(points: Sequence[Floats], leaf: int) -> list[Direction]:
+    """The directions about one leaf; the last is a good one when there may be only one."""
+    p = points[leaf]
+    rng = np.random.default_rng(leaf)
+    if p.size > SMALL:
+        found = [_mixed(points, leaf, rng) for _ in range(2)]
+    else:
+        found = [_single(points, leaf, i) for i in range(p.size)]
+        found += [_mixed(points, leaf, rng)] if p.size > 1 else []
+    return found
+
+
+def _mixed(points: Sequence[Floats], leaf: int, rng: np.random.Generator) -> Direction:
+    vector = _uneven(rng, points[leaf].shape) * _scale(points[leaf])
+    return Direction(about=(leaf,), vectors=_only(len(points), leaf, vector))
+
+
+def _single(points: Sequence[Floats], leaf: int, i: int) -> Direction:
+    vector = _unit(points[leaf], i)
+    return Direction(about=(leaf,), vectors=_only(len(points), leaf, vector), length=float(vector.sum()))
+
+
+def _only(count: int, leaf: int, vector: Floats) -> tuple[Floats | None, ...]:
+    return tuple(vector if i == leaf else None for i in range(count))
+
+
+def _unit(p: Floats, i: int) -> Floats:
+    vector = np.zeros(p.size)
+    vector[i] = abs(p.reshape(-1)[i]) or _scale(p)
+    return vector.reshape(p.shape)
+
+
+def _joint(points: Sequence[Floats], rows: Rows, seed: int) -> Direction:
+    """Through all leaves at once, balanced so that no leaf's part drowns in another's."""
+    rng = np.random.default_rng(seed)
+    vectors = [_uneven(rng, p.shape) * _scale(p) for p in points]
+    effects = [np.abs(rows.slope(_only(len(points), i, v))).max() for i, v in enumerate(vectors)]
+    least = min((e for e in effects if e > 0 and np.isfinite(e)), default=1.0)
+    weights = [np.clip(least / e, 1e-3, 1.0) if e > 0 else 1.0 for e in effects]
+    balanced = tuple(v * w for v, w in zip(vectors, weights, strict=True))
+    return Direction(about=tuple(range(len(points))), vectors=balanced)
+
+
+def _uneven(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Random signs and sizes, so that no two elements can stand in for each other."""
+    return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def _scale(p: Floats) -> float:
+    """The typical size of an input: its root mean square, 1 where it is zero."""
+    with np.errstate(all="ignore"):
+        size = float(np.sqrt(np.mean(np.square(p)))) if p.size else 1.0
+    return size if np.isfinite(size) and size > 0 else 1.0
+
+
+# -- what was found -------------------------------------------------------------------------------
+
+
+def _summary(measured: Sequence[Measured], how: str) -> Check:
+    """The gravest of the directions."""
+    if not measured:
+        return Check(ok=None, error=None, tolerance=None, how="not checked: the function takes too long")
+    worst = gravest(measured)
+    verdicts = {"ok": True, "wrong": False}
+    return Check(
+        ok=verdicts.get(worst.finding),
+        error=worst.error,
+        tolerance=worst.tolerance,
+        how=how,
+        finding=worst.finding,
+    )
+
+
+def _finding_notes(run: Run, found: Sequence[Sequence[Measured]]) -> list[Note]:
+    """One note for each leaf that needs one; leaves that were checked together share theirs."""
+    texts: dict[tuple[str, str], list[str]] = {}
+    for leaf, measured in zip(run.active, found, strict=True):
+        worst = gravest(measured) if measured else None
+        if worst is not None and worst.finding in _SAID:
+            texts.setdefault((worst.finding, _SAID[worst.finding](worst)), []).append(f"`{leaf.path}`")
+    return [
+        Note(kind=_NOTE_KINDS[key], text=f"{_listed(paths)}: {text}") for (key, text), paths in texts.items()
+    ]
+
+
+def _listed(paths: Sequence[str], most: int = 4) -> str:
+    shown = ", ".join(paths[:most])
+    return f"{shown} and {len(paths) - most} more" if len(paths) > most else shown
+
+
+def _along(measured: Measured) -> str:
+    return f" along {measured.along}" if measured.along else ""
+
+
+_SAID: dict[str, Callable[[Measured], str]] = {
+    "wrong": lambda m: (
+        f"JAX says {m.claim:.6g}{_along(m)}, finite differences say {m.estimate:.6g}. Look for a wrong `custom_jvp` "
+        "or `custom_vjp` rule or a `stop_gradient`; kinks that cancel each other, such as `relu(x) - relu(-x)` at 0, "
+        "do this too."
+    ),
+    "kink": lambda m: (
+        f"the function has a kink here: its slope{_along(m)} is {m.left:.4g} on one side and {m.right:.4g} on the "
+        f"other, and JAX answers {m.claim:.4g}. That is a choice, not an error."
+    ),
+    "jump": lambda m: (
+        f"the function jumps here, so it has no derivative at this point; JAX answers {m.claim:.4g}{_along(m)}, "
+        "the slope beside the jump."
+    ),
+    "unsure": lambda _: (
+        "finite differences could not settle on a value here, so this derivative is not checked."
+    ),
+}
+_NOTE_KINDS = {"wrong": "wrong derivative", "kink": "kink", "jump": "jump", "unsure": "unchecked"}
+
+
+def _rounding_note(run: Run, lab: Lab) -> list[Note]:
+    """Where float32 and float64 tell different derivatives of the same function, rounding did it."""
+    if lab.precision is not FLOAT64:
+        return []
+    value, exact = run.plain, lab.level(0, lab.points)
+    if not all(
+        np.allclose(np.asarray(a, np.float64), b, rtol=1e-3, atol=1e-6)
+        for a, b in zip(value, exact, strict=True)
+    ):
+        return []
+    better = lab.level(len(run.modes), lab.points)
+    worst = max(
+        (_distance(np.asarray(a, np.float64), b) for a, b in zip(run.derivatives, better, strict=True)),
+        default=0.0,
+    )
+    if worst < 0.01:
+        return []
+    text = (
+        f"Rounding in the precision used makes this derivative differ by up to {worst:.2g} of its size from the one "
+        "in float64. Try `jax.enable_x64()`, or write the function without differences of nearly equal numbers."
+    )
+    return [Note(kind="rounding", text=text)]
+
+
+def _distance(a: Floats, b: Floats) -> float:
+    """How far apart two derivatives are, as a share of the larger one; 0 where either is not finite."""
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return 0.0
+    size = max(float(np.linalg.norm(b)), float(np.linalg.norm(a)))
+    return float(np.linalg.norm(a - b)) / size if size > 1e-12 else 0.0
