@@ -359,6 +359,7 @@ class Port:
         function: the JAX function; takes and returns what the original does, then the values of
             `mutated` parameters.
         mutated: the parameters that NumPy changed in place.
+        static: the parameters that hold Python values (sizes, flags): `static_argnames` for jit.
         notes: what was assumed.
     """
 
@@ -368,6 +369,7 @@ class Port:
     diff: str
     function: Callable[..., Any] = field(repr=False, compare=False)
     mutated: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
 
 

@@ -1,0 +1,296 @@
+"""First pass: the user's function and the helpers that it calls, as marked source.
+
+A helper is any Python function that the source reaches by name: through globals, closures, or
+methods of `self`. Everything is found by looking at the objects that names stand for, never at the
+names themselves, so any alias of NumPy is NumPy.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import inspect
+import linecache
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxmagic.errors import CannotPort
+from jaxmagic.port.layout import mark
+from jaxmagic.results import Span
+
+MISSING = object()
+# Code of these packages is called, never rewritten.
+FOREIGN = ("numpy", "jax", "scipy", "pandas", "torch", "builtins", "math", "functools", "itertools")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Unit:
+    """One function of the user's.
+
+    Args:
+        name: what it is called in the port.
+        function: the user's own object; read, never changed.
+        text: its source, dedented, without decorators.
+        node: that source parsed; every node knows its place in `text`.
+        file, first_line, indent: where `text` stands in the user's file.
+        helpers: names and dotted names in the source, by the unit that they call.
+    """
+
+    name: str
+    function: types.FunctionType
+    text: str
+    node: ast.FunctionDef
+    file: str
+    first_line: int
+    indent: int = 0
+    helpers: dict[str, Unit] = field(default_factory=dict)
+    owner: Any = None
+
+    def value_of(self, name: str) -> Any:
+        """What a free name of the function stands for now, or `MISSING`."""
+        return resolve(self.function, name)
+
+    def span(self, node: ast.AST) -> Span:
+        """Where a node of this unit stands in the user's file."""
+        line = getattr(node, "lineno", 1)
+        return Span(
+            file=self.file,
+            line=line + self.first_line - 1,
+            column=getattr(node, "col_offset", 0) + self.indent,
+            end_line=(getattr(node, "end_lineno", None) or line) + self.first_line - 1,
+            end_column=(getattr(node, "end_col_offset", None) or 0) + self.indent,
+            function=self.name,
+        )
+
+    def refuse(self, node: ast.AST, message: str, fix: str = "") -> CannotPort:
+        """The error that names a construct of this unit, its line and what to write instead."""
+        lines = self.text.splitlines()
+        number = getattr(node, "lineno", 1)
+        excerpt = lines[number - 1] if 0 < number <= len(lines) else ""
+        return CannotPort(message, fix=fix, span=self.span(node), excerpt=excerpt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Program:
+    """The function to port, `units[-1]`, after the helpers that it needs.
+
+    Args:
+        units: callees before callers.
+        bound: positional and keyword arguments that a partial or a bound method supplies.
+    """
+
+    units: tuple[Unit, ...]
+    bound_args: tuple[Any, ...] = ()
+    bound_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def main(self) -> Unit:
+        """The function that the user wants ported."""
+        return self.units[-1]
+
+
+def collect(fn: Callable[..., Any]) -> Program:
+    """The source of a callable and of its helpers.
+
+    Raises:
+        CannotPort: there is no Python source, or the code calls itself.
+    """
+    function, args, kwargs = plain_function(fn)
+    finder = _Finder()
+    finder.unit(function)
+    return Program(units=tuple(finder.done.values()), bound_args=args, bound_kwargs=kwargs)
+
+
+def plain_function(fn: Any) -> tuple[types.FunctionType, tuple[Any, ...], dict[str, Any]]:
+    """The Python function in a callable, and what partials and methods bind."""
+    if isinstance(fn, functools.partial):
+        inner, args, kwargs = plain_function(fn.func)
+        return inner, args + fn.args, kwargs | fn.keywords
+    if isinstance(fn, types.MethodType):
+        inner, args, kwargs = plain_function(fn.__func__)
+        return inner, (fn.__self__, *args), kwargs
+    if isinstance(fn, types.FunctionType):
+        wrapped = inspect.unwrap(fn)
+        return (wrapped if isinstance(wrapped, types.FunctionType) else fn), (), {}
+    wrapped = getattr(fn, "__wrapped__", None) or getattr(fn, "py_func", None)
+    if isinstance(wrapped, types.FunctionType):
+        return wrapped, (), {}
+    method = inspect.getattr_static(type(fn), "__call__", None)
+    if isinstance(method, types.FunctionType) and not isinstance(fn, type):
+        return method, (fn,), {}
+    name = getattr(fn, "__name__", type(fn).__name__)
+    raise CannotPort(
+        f"{name} has no Python source to port: it is built in or compiled.",
+        fix="Write a Python function that calls it, or race it as it is.",
+    )
+
+
+def resolve(function: types.FunctionType, name: str) -> Any:
+    """What a free name of a function stands for: closure, then globals, then builtins."""
+    try:
+        if name in function.__code__.co_freevars and function.__closure__ is not None:
+            return function.__closure__[function.__code__.co_freevars.index(name)].cell_contents
+    except ValueError:  # an empty cell
+        return MISSING
+    if name in function.__globals__:
+        return function.__globals__[name]
+    return getattr(builtins, name, MISSING)
+
+
+def dotted(node: ast.AST) -> tuple[str, ...] | None:
+    """`a.b.c` as its names, or None for anything else."""
+    if isinstance(node, ast.Name):
+        return (node.id,)
+    if isinstance(node, ast.Attribute):
+        base = dotted(node.value)
+        return None if base is None else (*base, node.attr)
+    return None
+
+
+def local_names(function: types.FunctionType) -> frozenset[str]:
+    """Names that the function itself binds."""
+    code = function.__code__
+    return frozenset(code.co_varnames) | frozenset(code.co_cellvars)
+
+
+def object_of(unit: Unit, node: ast.AST) -> Any:
+    """The object that `a` or `a.b.c` stands for where `a` is a free name; else `MISSING`."""
+    path = dotted(node)
+    if path is None or path[0] in local_names(unit.function):
+        return MISSING
+    value = unit.value_of(path[0])
+    for name in path[1:]:
+        if value is MISSING or not isinstance(value, types.ModuleType | type):
+            return MISSING
+        value = getattr(value, name, MISSING)
+    return value
+
+
+def is_foreign(function: types.FunctionType) -> bool:
+    """Whether a function belongs to a library rather than to the user."""
+    return (function.__module__ or "").split(".")[0] in FOREIGN
+
+
+class _Finder:
+    """Walks from function to function; `done` ends up with callees before callers."""
+
+    def __init__(self) -> None:
+        self.done: dict[types.FunctionType, Unit] = {}
+        self.under_way: list[types.FunctionType] = []
+
+    def unit(self, function: types.FunctionType) -> Unit:
+        if function in self.done:
+            return self.done[function]
+        self.under_way.append(function)
+        unit = read(function, self._free_name(function))
+        for text, node, callee in self._callees(unit):
+            if callee in self.under_way:
+                raise unit.refuse(
+                    node,
+                    f"`{callee.__name__}` calls itself, and a recursion has no JAX form.",
+                    "Write it as a loop.",
+                )
+            unit.helpers[text] = self.unit(callee)
+        self.under_way.pop()
+        self.done[function] = unit
+        return unit
+
+    def _free_name(self, function: types.FunctionType) -> str:
+        name = function.__name__ if function.__name__.isidentifier() else "function"
+        taken = {unit.name for unit in self.done.values()}
+        numbered = (f"{name}_{n}" for n in range(2, len(taken) + 3))
+        return name if name not in taken else next(n for n in numbered if n not in taken)
+
+    def _callees(self, unit: Unit) -> Iterator[tuple[str, ast.AST, types.FunctionType]]:
+        for node in ast.walk(unit.node):
+            path = dotted(node)
+            if path is None or not isinstance(getattr(node, "ctx", None), ast.Load):
+                continue
+            value = object_of(unit, node)
+            if isinstance(value, functools.partial):
+                continue
+            inner = getattr(value, "__wrapped__", None)
+            value = inner if isinstance(inner, types.FunctionType) else value
+            if isinstance(value, types.FunctionType) and not is_foreign(value):
+                yield ".".join(path), node, value
+
+
+def read(function: types.FunctionType, name: str) -> Unit:
+    """The marked source of one function."""
+    file = function.__code__.co_filename
+    linecache.checkcache(file)
+    lines = linecache.getlines(file, function.__globals__)
+    node = _find(function, lines)
+    if node is None:
+        raise CannotPort(
+            f"The source of `{function.__name__}` cannot be found.",
+            fix="Define it in a cell or a file, not through exec or an interactive prompt.",
+        )
+    if isinstance(node, ast.Lambda):
+        text, first_line, indent = _lambda_text(node, "".join(lines), name), node.lineno - 1, 0
+    else:
+        text, first_line, indent = _def_text(node, lines), node.lineno, node.col_offset
+    tree = ast.parse(text).body[0]
+    if not isinstance(tree, ast.FunctionDef):
+        raise CannotPort(
+            f"`{name}` is a coroutine, which has no JAX form.", fix="Write it as a plain function."
+        )
+    tree.name = name if tree.name != name else tree.name
+    mark(tree, text)
+    return Unit(
+        name=name, function=function, text=text, node=tree, file=file, first_line=first_line, indent=indent
+    )
+
+
+def _find(
+    function: types.FunctionType, lines: list[str]
+) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None:
+    """The definition of a function in its file: the one that compiles to the same code."""
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return None
+    first = function.__code__.co_firstlineno
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    found = [node for node in ast.walk(tree) if isinstance(node, kinds) and _first_line(node) == first]
+    named = [node for node in found if getattr(node, "name", "<lambda>") == function.__code__.co_name]
+    if len(named) > 1:
+        named = [node for node in named if _compiles_to(node, function.__code__)] or named
+    return named[0] if len(named) >= 1 else None
+
+
+def _first_line(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(d.lineno for d in decorators)])
+
+
+def _compiles_to(node: ast.AST, code: types.CodeType) -> bool:
+    """Whether a lambda stands at the columns that the code object carries."""
+    body = getattr(node, "body", None)
+    positions = [p for p in code.co_positions() if p[2] is not None and p[3] is not None and p[2] != p[3]]
+    if not isinstance(body, ast.expr) or not positions:
+        return False
+    starts = [(p[0], p[2]) for p in positions]
+    return all(
+        (body.lineno, body.col_offset) <= start <= (body.end_lineno, body.end_col_offset)
+        for start in starts
+        if start[1] is not None and start[0] is not None
+    )
+
+
+def _def_text(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> str:
+    """A definition's own lines, moved to the left margin."""
+    indent = lines[node.lineno - 1][: node.col_offset]
+    own = lines[node.lineno - 1 : node.end_lineno]
+    text = "".join(line.removeprefix(indent) for line in own)
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _lambda_text(node: ast.Lambda, source: str, name: str) -> str:
+    """A lambda as a definition of two lines."""
+    body = ast.get_source_segment(source, node.body) or ast.unparse(node.body)
+    body = f"({body})" if "\n" in body else body
+    return f"def {name}({ast.unparse(node.args)}):\n    return {body}\n"

@@ -1,0 +1,224 @@
+"""`port`: names, layout, proof and refusals."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+
+import jax
+import jax.numpy as jnp
+import numpy
+import numpy as np
+import pytest
+from numpy import sin as sine
+
+import jaxmagic
+from jaxmagic.errors import CannotPort
+from jaxmagic.pages.compose import compose
+from jaxmagic.port import port
+
+GAIN = 2.5
+WEIGHTS = np.ones((3, 3))
+X = np.arange(3.0)
+X64 = functools.partial(jax.enable_x64, new_val=True)
+
+
+def helper(x):
+    # keeps its comment
+    return np.maximum(x, 0)  # relu
+
+
+# fmt: off
+def commented(x, n=3):
+    """Say what it does."""
+    y = sine(x) + \
+        GAIN * numpy.linalg.norm(x)   # beside
+
+    # above
+    z = (helper(y) +
+         y @ y)
+    for _ in range(n):
+        z = z + np.pi
+    if n > 2:
+        z = -z
+    elif n > 1:  # never
+        z = z * 2
+    return z, {"sum": y.sum()}
+# fmt: on
+
+
+COMMENTED = '''import jax.numpy as jnp
+
+
+GAIN = 2.5
+
+
+def helper(x):
+    # keeps its comment
+    return jnp.maximum(x, 0)  # relu
+
+
+def commented(x, n=3):
+    """Say what it does."""
+    y = jnp.sin(x) + \\
+        GAIN * jnp.linalg.norm(x)   # beside
+
+    # above
+    z = (helper(y) +
+         y @ y)
+    for _ in range(n):
+        z = z + jnp.pi
+    if n > 2:
+        z = -z
+    elif n > 1:  # never
+        z = z * 2
+    return z, {"sum": y.sum()}
+'''
+
+
+def test_names_change_and_layout_stays():
+    assert port(commented, X).source == COMMENTED
+
+
+def test_the_shown_source_is_the_code_that_runs_and_stands_alone():
+    made = port(commented, X)
+    names = {}
+    exec(made.source, names)
+    with X64():
+        alone, _ = names["commented"](jnp.array(X))
+        ours, _ = made.function(jnp.array(X))
+    np.testing.assert_array_equal(alone, ours)
+    np.testing.assert_allclose(ours, commented(X)[0])
+
+
+def test_the_diff_starts_from_the_users_source():
+    lines = port(helper, X).diff.splitlines()
+    assert "-    return np.maximum(x, 0)  # relu" in lines
+    assert "+    return jnp.maximum(x, 0)  # relu" in lines
+
+
+def lambdas():
+    return (lambda x: np.sin(x) * 2), (lambda x: np.cos(x) + 1)
+
+
+class Layer:
+    def __init__(self):
+        self.weights = np.ones((3, 2))
+
+    def __call__(self, x):
+        return np.tanh(x @ self.weights)
+
+    def forward(self, x):
+        return np.exp(x @ self.weights)
+
+
+def closure(scale):
+    def inner(x):
+        return np.cumsum(x) * scale
+
+    return inner
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        *lambdas(),
+        Layer(),
+        Layer().forward,
+        closure(3.0),
+        functools.partial(commented, n=2),
+        lambda x: x * 2 + 1,
+        lambda x: jnp.sin(x),
+    ],
+    ids=["lambda", "second lambda", "object", "method", "closure", "partial", "no numpy", "jax"],
+)
+def test_every_kind_of_callable(function):
+    made = port(function, X)
+    with X64():
+        got = made.function(jnp.array(X))
+    want = function(X)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), want, got)
+
+
+def test_generated_source_in_linecache():
+    text = "def expression(x, w):\n    return np.tanh(x @ w)\n"
+    linecache.cache["<expression 7>"] = (len(text), None, text.splitlines(keepends=True), "<expression 7>")
+    names = {"np": np}
+    exec(compile(text, "<expression 7>", "exec"), names)
+    made = port(names["expression"], X, X)
+    assert made.source == "import jax.numpy as jnp\n\n\ndef expression(x, w):\n    return jnp.tanh(x @ w)\n"
+
+
+def test_without_inputs_nothing_is_claimed():
+    assert [note.kind for note in port(commented).notes] == ["unproved"]
+
+
+def test_nothing_of_the_users_changes():
+    def scaled(x):
+        return x * WEIGHTS[0]
+
+    x, before = X.copy(), scaled.__code__
+    port(scaled, x)
+    assert scaled.__code__ is before
+    np.testing.assert_array_equal(x, X)
+    assert isinstance(WEIGHTS, np.ndarray)
+    assert not jax.config.jax_enable_x64
+
+
+def prints(x):
+    print(x)
+    return x
+
+
+def draws(x):
+    return x + np.random.rand(3)
+
+
+def generates(x):
+    yield x
+
+
+def recurses(x):
+    return x if x.sum() > 9 else recurses(x + 1)
+
+
+def opens(x):
+    return open("/nowhere").read()
+
+
+def counts(x):
+    global GAIN
+    GAIN = 3.0
+    return x
+
+
+@pytest.mark.parametrize(
+    ("function", "words", "line"),
+    [
+        (prints, "Printing", 1),
+        (draws, "Random numbers", 1),
+        (generates, "generator", 1),
+        (recurses, "calls itself", 1),
+        (opens, "Files", 1),
+        (counts, "global", 1),
+        (np.sin, "no Python source", None),
+        (len, "no Python source", None),
+    ],
+)
+def test_obstacles_are_named_with_line_and_fix(function, words, line):
+    with pytest.raises(CannotPort, match=words) as caught:
+        port(function, X)
+    assert caught.value.fix
+    if line is not None:
+        assert caught.value.span.line == function.__code__.co_firstlineno + line
+
+
+def test_the_public_name_is_the_function():
+    assert jaxmagic.port(helper, X).name == "helper"
+    assert jaxmagic.port(helper, X).name == "helper"
+
+
+def test_page():
+    page = compose(port(commented, X))
+    assert "".join(word.text for word in page.say) == "commented runs on JAX and agrees with NumPy."
+    assert [tab.title for tab in page.tabs] == ["Changes", "JAX source"]
