@@ -1,0 +1,182 @@
+"""Whether two sides computed the same: values, dtypes, structure, and every changed argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmagic.results import Agreement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a call did: its result, and the new values of the inputs that it changed, by name."""
+
+    result: Any
+    changed: Mapping[str, Any] = field(default_factory=dict)
+
+    def leaves(self) -> list[tuple[str, Any]]:
+        """Everything to compare, with what to call it; None is a leaf too."""
+        return _leaves("result", self.result) + [
+            leaf for name, value in self.changed.items() for leaf in _leaves(name, value)
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How far two results are apart: the largest errors, and the first thing that is not the same.
+
+    `relative` is the largest error over the largest value of its array.
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+    where: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.where
+
+
+def compare(expected: Outcome, actual: Outcome) -> Difference:
+    """Hold `actual` against `expected`, leaf by leaf; lists and tuples count as the same."""
+    unchanged = expected.changed.keys() - actual.changed.keys()
+    if unchanged:
+        return Difference(where=f"{min(unchanged)} is changed in place by one side only")
+    left, right = expected.leaves(), actual.leaves()
+    if len(left) != len(right):
+        return Difference(where=f"{_values(len(left))} against {_values(len(right))}")
+    return worst([_compare_leaf(place, a, b) for (place, a), (_, b) in zip(left, right, strict=True)])
+
+
+def worst(parts: Sequence[Difference]) -> Difference:
+    """The largest errors of all, and the first place of all."""
+    return Difference(
+        absolute=max((part.absolute for part in parts), default=0.0),
+        relative=max((part.relative for part in parts), default=0.0),
+        where=next((part.where for part in parts if part.where), ""),
+    )
+
+
+def agreement(outcomes: Mapping[str, Outcome]) -> Agreement:
+    """How the outcomes of several contenders agree with the first one's."""
+    reference, *others = outcomes
+    found = {name: compare(outcomes[reference], outcomes[name]) for name in others}
+    total = worst(list(found.values()))
+    bad = next((name for name, difference in found.items() if not difference.ok), None)
+    return Agreement(
+        ok=bad is None if found else None,
+        max_abs_error=total.absolute if found else None,
+        max_rel_error=total.relative if found else None,
+        dtypes={name: dtypes(outcome.result) for name, outcome in outcomes.items()},
+        where=f"{reference} against {bad}: {found[bad].where}" if bad is not None else "",
+    )
+
+
+def dtypes(result: Any) -> str:
+    """The dtypes of a result's leaves, each once, in words: "float64", "float32, int64"."""
+    return ", ".join(dict.fromkeys(_dtype(leaf) for _, leaf in _leaves("", result)))
+
+
+def _leaves(name: str, tree: Any) -> list[tuple[str, Any]]:
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: node is None)
+    return [(name + jax.tree_util.keystr(path), leaf) for path, leaf in flat]
+
+
+def _values(count: int) -> str:
+    return "one value" if count == 1 else f"{count} values"
+
+
+def _dtype(leaf: Any) -> str:
+    return str(leaf.dtype) if hasattr(leaf, "dtype") else type(leaf).__name__
+
+
+def _compare_leaf(place: str, expected: Any, actual: Any) -> Difference:
+    if expected is None or actual is None:
+        same = expected is actual
+        return (
+            Difference() if same else Difference(where=f"{place}: {_kind(expected)} against {_kind(actual)}")
+        )
+    a, b = np.asarray(expected), np.asarray(actual)
+    if a.shape != b.shape:
+        return Difference(where=f"{place}: shape {_shape(a)} against {_shape(b)}")
+    values = _compare_values(place, a, b)
+    if values.ok and not _same_dtype(expected, actual, a, b):
+        return Difference(
+            absolute=values.absolute, relative=values.relative, where=f"{place}: {a.dtype} against {b.dtype}"
+        )
+    return values
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _shape(array: np.ndarray[Any, Any]) -> str:
+    return "×".join(map(str, array.shape)) or "of a scalar"
+
+
+def _same_dtype(expected: Any, actual: Any, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    """Equal dtypes; a Python number has only a kind."""
+    python = not (hasattr(expected, "dtype") and hasattr(actual, "dtype"))
+    return bool(a.dtype.kind == b.dtype.kind if python else a.dtype == b.dtype)
+
+
+def _compare_values(place: str, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> Difference:
+    if not (_is_number(a) and _is_number(b)):
+        same = bool(np.array_equal(a, b))
+        return Difference() if same else Difference(where=f"{place}: the values differ")
+    if a.size == 0:
+        return Difference()
+    tolerance = _tolerance(a, b)
+    a, b = _widened(a), _widened(b)
+    special = ~(np.isfinite(a) & np.isfinite(b))
+    apart = np.where(special, 0.0, np.abs(np.where(special, 0, a) - np.where(special, 0, b)))
+    scale = float(np.max(np.abs(a), initial=0.0, where=~special))
+    astray = special & ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    wrong = astray | (apart > tolerance * np.abs(np.where(special, 0, a)) + 0.1 * tolerance * scale)
+    absolute = math.inf if astray.any() else float(apart.max(initial=0.0))
+    relative = absolute / scale if scale else (math.inf if absolute else 0.0)
+    where = _first_wrong(place, a, b, wrong) if wrong.any() else ""
+    return Difference(absolute=absolute, relative=relative, where=where)
+
+
+def _first_wrong(
+    place: str, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], wrong: np.ndarray[Any, Any]
+) -> str:
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    at = f"[{', '.join(map(str, index))}]" if index else ""
+    many = f", {int(wrong.sum()):,} of {wrong.size:,} values differ" if wrong.size > 1 else ""
+    return f"{place}{at}: {a[index]:.6g} against {b[index]:.6g}{many}"
+
+
+def _is_number(array: np.ndarray[Any, Any]) -> bool:
+    return array.dtype.kind in "biufc" or array.dtype.name in _SHORT_FLOATS
+
+
+# bfloat16 and the float8s are no NumPy floats (kind "V"), but numbers.
+_SHORT_FLOATS = frozenset(name for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"))
+
+
+def _widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if array.dtype.kind == "c":
+        return array.astype(np.complex128)
+    return array.astype(
+        np.longdouble if array.dtype.kind in "iu" and array.dtype.itemsize == 8 else np.float64
+    )
+
+
+def _tolerance(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+    """The square root of the coarser side's rounding error; none for integers and booleans."""
+    return max(
+        math.sqrt(float(jax.numpy.finfo(side.dtype).eps)) if _inexact(side) else 0.0 for side in (a, b)
+    )
+
+
+def _inexact(array: np.ndarray[Any, Any]) -> bool:
+    return array.dtype.kind in "fc" or array.dtype.name in _SHORT_FLOATS

@@ -1,0 +1,136 @@
+"""Copies of the user's inputs for either side; the user's own arrays are never handed out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmagic.analysis.inputs import DTYPES
+from jaxmagic.target import ArrayType
+
+Leaf = Callable[[Any], Any]
+
+
+def for_numpy(tree: Any) -> Any:
+    """A deep copy in which every array is a NumPy array of its own."""
+    return _map(_to_numpy, tree)
+
+
+def for_jax(tree: Any) -> Any:
+    """A copy in which every NumPy array and scalar is a JAX array of its own, of the same dtype.
+
+    By `jnp.array`, which copies: `jax.device_put` may keep NumPy's own buffer, and code that
+    writes to it then changes both sides. 64-bit dtypes stay only where 64 bits are enabled.
+    """
+    return _map(_to_jax, tree)
+
+
+def as_they_are(tree: Any) -> Any:
+    """A copy in which every array is of the kind that it was, but its own."""
+    return _map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array) else _to_numpy(leaf), tree)
+
+
+def has_state(leaf: Any) -> bool:
+    """Whether a call changes it as it uses it: NumPy's random generators."""
+    return isinstance(leaf, np.random.Generator | np.random.RandomState)
+
+
+def materialised(tree: Any) -> Any:
+    """The same with each `ArrayType` replaced by an array of random values."""
+    random = np.random.default_rng(0)
+    return _map(lambda leaf: _drawn(leaf, random) if isinstance(leaf, ArrayType) else leaf, tree)
+
+
+def is_64_bit(tree: Any) -> bool:
+    """Whether any array or NumPy scalar in it is of 64-bit numbers (or 128-bit complex ones)."""
+    return any(str(getattr(leaf, "dtype", "")) in _WIDE for leaf in arrays(tree))
+
+
+_WIDE = {"float64", "int64", "uint64", "complex128"}
+
+
+def arrays(tree: Any) -> Iterator[Any]:
+    """The leaves that are arrays, NumPy scalars included."""
+    for leaf in jax.tree_util.tree_leaves(tree):
+        if isinstance(leaf, np.ndarray | np.generic | jax.Array):
+            yield leaf
+
+
+def size(tree: Any) -> int:
+    """Bytes of all arrays in it."""
+    return sum(int(leaf.nbytes) for leaf in arrays(tree))
+
+
+def type_of(leaf: Any) -> str:
+    """An input's type as JAX prints it: "f64[1000,1000]"; a Python object's class name."""
+    if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
+        return type(leaf).__name__
+    short = {name: key for key, name in DTYPES.items()}.get(str(leaf.dtype), str(leaf.dtype))
+    return f"{short}[{','.join(map(str, leaf.shape))}]"
+
+
+def same_bytes(before: Any, after: Any) -> bool:
+    """Whether two trees of copies hold the very same bytes."""
+    pairs = zip(arrays(before), arrays(after), strict=False)
+    return len(list(arrays(before))) == len(list(arrays(after))) and all(_same(a, b) for a, b in pairs)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if getattr(a, "dtype", None) == object or isinstance(a, jax.Array):
+        return True
+    return bool(a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes())
+
+
+def _map(change: Leaf, tree: Any) -> Any:
+    """Change every leaf, the same leaf the same way (an array given twice stays one array)."""
+    done: dict[int, Any] = {}
+
+    def once(leaf: Any) -> Any:
+        if id(leaf) not in done:
+            done[id(leaf)] = change(leaf)
+        return done[id(leaf)]
+
+    return jax.tree_util.tree_map(once, tree)
+
+
+def _to_numpy(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray):
+        return leaf.copy(order="K")
+    if isinstance(leaf, jax.Array):
+        return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.array(leaf)
+    return _private(leaf)
+
+
+def _to_jax(leaf: Any) -> Any:
+    if isinstance(leaf, np.ndarray | np.generic | jax.Array) and getattr(leaf, "dtype", None) != object:
+        return jnp.array(_without_device(leaf))
+    return _private(leaf)
+
+
+def _without_device(leaf: Any) -> Any:
+    """An array that is not tied to the device where it lives, unless it is spread over several."""
+    tied = isinstance(leaf, jax.Array) and len(leaf.devices()) == 1
+    return np.asarray(leaf) if tied and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+
+
+def _private(leaf: Any) -> Any:
+    """A copy of what a call could change, such as a random generator; the thing itself otherwise."""
+    if has_state(leaf) or isinstance(leaf, np.ndarray | bytearray):
+        return copy.deepcopy(leaf)
+    return leaf
+
+
+def _drawn(kind: ArrayType, random: np.random.Generator) -> Any:
+    if kind.dtype == "key":
+        return jax.random.split(jax.random.key(0), kind.shape) if kind.shape else jax.random.key(0)
+    dtype = jnp.dtype(DTYPES.get(kind.dtype, kind.dtype))
+    if dtype.kind in "iu":
+        return random.integers(0, 10, kind.shape).astype(dtype)
+    if dtype.kind == "b":
+        return random.integers(0, 2, kind.shape).astype(dtype)
+    return random.random(kind.shape).astype(dtype)

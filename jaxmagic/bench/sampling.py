@@ -1,0 +1,185 @@
+"""The race itself: contenders take turns in random order, in short blocks, batch by batch.
+
+Blocks and not single calls, because a switch after every call empties the caches of both sides;
+random order, because what runs after what matters; batches, because their spread is the only
+honest measure of what the machine does meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+from jaxmagic.bench.instruments import Instruments, garbage_held
+
+BATCHES = 8
+FEWEST_BATCHES = 3
+SHORTEST_BLOCK = 0.020
+LONGEST_BLOCK = 0.100
+SHORTEST_SAMPLE = 0.0002
+# The share of a block, from its start, that is not counted: the caches are still the other's.
+WARMING = 0.05
+# Inputs copied ahead for one sample of a function that spoils its inputs, at most.
+COPIES_BYTES = 64e6
+
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrant:
+    """A contender, ready to be called.
+
+    Args:
+        name: as in the result.
+        prepare: gives a call on inputs of its own; never timed.
+        finish: waits until a result is really there; None when it is there on return.
+        spoils: whether a call changes or uses up its inputs, so that each needs fresh ones.
+        input_bytes: what one set of inputs takes.
+    """
+
+    name: str
+    prepare: Callable[[], Call]
+    finish: Callable[[Any], Any] | None = None
+    spoils: bool = False
+    input_bytes: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Record:
+    """What is known of an entrant so far: its samples, what a call is expected to take, its failure."""
+
+    entrant: Entrant
+    expected: float
+    spent: float = 0.0
+    batches: list[list[float]] = field(default_factory=list)
+    failure: Exception | None = None
+
+    @property
+    def sampled(self) -> bool:
+        return any(self.batches)
+
+
+def time_calls(entrant: Entrant, calls: Iterable[Call], now: Callable[[], float]) -> float:
+    """Seconds for all `calls`, each waited for."""
+    finish = entrant.finish
+    if finish is None:
+        start = now()
+        for call in calls:
+            call()
+        return now() - start
+    start = now()
+    for call in calls:
+        finish(call())
+    return now() - start
+
+
+def race(
+    records: Sequence[Record], *, until: float, tools: Instruments, report: Callable[[], None] = lambda: None
+) -> None:
+    """Fill the records with samples, one list a batch, until the clock shows `until`.
+
+    An entrant that raises is out, with its failure; what takes longer than is left is not
+    started. `report` is called after every round.
+    """
+    start = tools.now()
+    batches = _batches(until - start, len(records))
+    for batch in range(batches):
+        for record in records:
+            record.batches.append([])
+        _batch(records, _Slot(start=start, until=until, share=(batch + 1) / batches), tools, report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Slot:
+    """Where a batch lies: it ends when `share` of the time from start to until has passed."""
+
+    start: float
+    until: float
+    share: float
+
+    @property
+    def end(self) -> float:
+        return self.start + self.share * (self.until - self.start)
+
+
+def _batches(seconds: float, entrants: int) -> int:
+    """As many batches as leave every entrant its shortest block in each."""
+    return max(FEWEST_BATCHES, min(BATCHES, int(seconds / (SHORTEST_BLOCK * max(entrants, 1)))))
+
+
+def _batch(records: Sequence[Record], slot: _Slot, tools: Instruments, report: Callable[[], None]) -> None:
+    """Rounds of blocks in random order, at least one, until the batch's time is over."""
+    while True:
+        began = tools.now()
+        order = [record for record in records if record.failure is None]
+        tools.shuffle(order)
+        length = _block_length(slot.end - began, len(order))
+        ran = [
+            _block(record, length, tools) for record in order if _may_run(record, order, slot, length, tools)
+        ]
+        report()
+        now = tools.now()
+        if not any(ran) or now + (now - began) > slot.end:
+            return
+
+
+def _block_length(seconds: float, entrants: int) -> float:
+    return min(LONGEST_BLOCK, max(SHORTEST_BLOCK, seconds / max(entrants, 1)))
+
+
+def _may_run(record: Record, field: Sequence[Record], slot: _Slot, length: float, tools: Instruments) -> bool:
+    """Whether a block still fits; a slow entrant gets its turns as its share of the time grows."""
+    if tools.now() + record.expected > slot.until:
+        return False
+    if record.expected <= length:
+        return True
+    others = [other for other in field if other is not record]
+    share = _share(record, others, slot.until - slot.start)
+    return record.spent + record.expected <= slot.share * share
+
+
+def _share(record: Record, others: Sequence[Record], seconds: float) -> float:
+    """What is left for one entrant when each of the others has what it needs, an equal part at most."""
+    equal = seconds / (len(others) + 1)
+    needs = (min(equal, BATCHES * max(other.expected, SHORTEST_BLOCK)) for other in others)
+    return seconds - math.fsum(needs)
+
+
+def _block(record: Record, length: float, tools: Instruments) -> bool:
+    """Sample one entrant for about `length` seconds; whether that worked."""
+    start = tools.now()
+    try:
+        with garbage_held():
+            _fill(record, start, length, tools.now)
+    except Exception as failure:  # noqa: BLE001 - whatever a user's function raises ends its race only
+        record.failure = failure
+    record.spent += tools.now() - start
+    return record.failure is None
+
+
+def _fill(record: Record, start: float, length: float, now: Callable[[], float]) -> None:
+    entrant = record.entrant
+    again = None if entrant.spoils else entrant.prepare()
+    warm = record.expected > length * WARMING * 4
+    while True:
+        repeats = _repeats(record)
+        calls = repeat(again, repeats) if again is not None else [entrant.prepare() for _ in range(repeats)]
+        seconds = time_calls(entrant, calls, now)
+        record.expected = seconds / repeats
+        if warm:
+            record.batches[-1].append(seconds / repeats)
+        if now() + seconds > start + length and (warm or record.batches[-1]):
+            return
+        warm = warm or now() - start >= length * WARMING
+
+
+def _repeats(record: Record) -> int:
+    """Calls in one sample: enough to be well above the clock's grain, not more copies than fit."""
+    wanted = math.ceil(SHORTEST_SAMPLE / record.expected) if record.expected > 0 else 1000
+    room = math.inf
+    if record.entrant.spoils:
+        room = max(1, COPIES_BYTES // max(record.entrant.input_bytes, 1))
+    return int(max(1, min(wanted, room, 1_000_000)))
