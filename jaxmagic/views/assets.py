@@ -45,8 +45,14 @@ def look() -> dict[str, str]:
     return {name: _VARIABLE.sub(lambda m: fixed[m[1]], body) for name, body in rules.items()}
 
 
+@cache
+def colours() -> dict[str, str]:
+    """The fixed colour of each tone, for pictures: `colours()["accent"]`."""
+    tones = ("accent", "good", "bad", "warn", "forward", "backward")
+    return {tone: look()[f"jm-{tone}"].split(":")[1] for tone in tones}
+
+
 def _flat(body: str) -> str:
     """Declarations on one line: `color:red;margin:0`."""
-    return ";".join(
-        re.sub(r"\s*:\s*", ":", part.strip(), count=1) for part in body.split(";") if part.strip()
-    )
+    pairs = (part.strip().partition(":") for part in body.split(";") if part.strip())
+    return ";".join(f"{name.strip()}:{value.strip()}" for name, _, value in pairs)

@@ -1,0 +1,123 @@
+"""Charts and heat maps as pictures for pages without a kernel, drawn by matplotlib.
+
+The user's matplotlib (its settings, backend and open figures) is left as it is: a `Figure` of our own,
+under default settings that hold for the drawing alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+from jaxmagic.pages.blocks import Chart, Heat, Series
+from jaxmagic.views.assets import colours
+from jaxmagic.views.visible import visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GREY = "#858c96"
+SETTINGS: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "jaxmagic",
+    "font.family": ["sans-serif"],
+    "font.size": 9.5,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": GREY,
+    "text.color": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "text.parse_math": False,
+    "text.usetex": False,
+    "path.simplify": True,
+}
+
+
+def chart(drawn: Chart) -> str:
+    """A chart as the data URI of an SVG with a transparent ground."""
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
+    with matplotlib.style.context(["default", SETTINGS]):
+        figure = Figure(figsize=(6.4, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        for series in drawn.series:
+            _series(axes, series)
+        _axes(axes, drawn)
+        return _uri(figure, "svg")
+
+
+def heat(drawn: Heat) -> str:
+    """A matrix as the data URI of a PNG: the colour says the sign, its strength the size."""
+    import matplotlib.style
+    from matplotlib.figure import Figure
+
+    with matplotlib.style.context(["default", SETTINGS]):
+        figure = Figure(figsize=(4.6, 3.4), layout="constrained", dpi=110)
+        axes = figure.add_subplot()
+        axes.imshow(_shades(drawn), interpolation="nearest", aspect="auto")
+        axes.set_xlabel(visible(drawn.columns))
+        axes.set_ylabel(visible(drawn.rows))
+        _whole_ticks(axes)
+        return _uri(figure, "png")
+
+
+def largest(drawn: Heat) -> float:
+    """The largest finite size in a matrix, 1 where there is none."""
+    return max((abs(v) for row in drawn.values for v in row if math.isfinite(v)), default=0.0) or 1.0
+
+
+def _shades(drawn: Heat) -> Any:
+    """RGBA for each value, from nothing at 0 to a full colour at the largest."""
+    import numpy as np
+    from matplotlib.colors import to_rgb
+
+    values = np.asarray(drawn.values, float)
+    tones = np.where((values < 0)[..., None], to_rgb(colours()["backward"]), to_rgb(colours()["accent"]))
+    strength = np.clip(np.nan_to_num(np.abs(values) / largest(drawn), posinf=1.0), 0.0, 1.0)
+    return np.concatenate([tones, strength[..., None]], axis=-1)
+
+
+def _series(axes: Axes, series: Series) -> None:
+    colour = colours().get(series.tone, GREY)
+    style = {"linestyle": "none", "marker": "o", "markersize": 3} if series.points else {"linewidth": 1.6}
+    if series.dashed and not series.points:
+        style["linestyle"] = (0, (4, 3))
+    axes.plot(series.x, series.y, color=colour, label=visible(series.name), **style)
+    if series.low and series.high:
+        axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _axes(axes: Axes, drawn: Chart) -> None:
+    axes.set_xlabel(visible(drawn.x))
+    axes.set_title(visible(drawn.y), loc="left", fontsize=9.5)
+    if drawn.log_x:
+        axes.set_xscale("log")
+    if drawn.log_y:
+        axes.set_yscale("log")
+    if drawn.mark_x is not None:
+        axes.axvline(drawn.mark_x, color=colours()["warn"], linewidth=1, linestyle=(0, (2, 2)))
+    axes.grid(visible=True, axis="y", color=GREY, alpha=0.25, linewidth=0.7)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(length=0)
+    if len(drawn.series) > 1:
+        axes.legend(frameon=False, labelcolor=GREY)
+
+
+def _whole_ticks(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.spines[:].set_visible(False)
+
+
+def _uri(figure: Figure, kind: str) -> str:
+    kinds = {"svg": ("image/svg+xml", {"Date": None}), "png": ("image/png", {})}
+    media_type, metadata = kinds[kind]
+    out = io.BytesIO()
+    figure.savefig(out, format=kind, transparent=True, metadata=metadata)
+    return f"data:{media_type};base64,{base64.b64encode(out.getvalue()).decode('ascii')}"

@@ -1,0 +1,377 @@
+"""A page as HTML: small, self-contained, readable without a style sheet, JavaScript or a kernel.
+
+The same fragments serve the live view. What differs is the `Medium`: how a class of the look becomes
+an attribute, and what stands for a program, a chart or a heat map.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
+from typing import TypeAlias, assert_never
+
+from jaxmagic.pages import units
+from jaxmagic.pages.blocks import (
+    Aside,
+    Bar,
+    Block,
+    Cell,
+    Chart,
+    Code,
+    Heat,
+    Page,
+    Program,
+    Prose,
+    SourceLine,
+    Tab,
+    Table,
+    Text,
+    Tone,
+    Words,
+)
+from jaxmagic.views import assets, chart, text
+from jaxmagic.views.ties import lines_of_rows
+from jaxmagic.views.visible import failure, shown, visible, visible_line, visible_lines, waits
+
+Picture: TypeAlias = Program | Chart | Heat
+
+# A static page is kept in the notebook's file: it holds so much of a thing, and says what it cut.
+MAX_ROWS = 150
+MAX_LINES = 160
+MAX_COLUMNS = 200
+
+_BLOCKS = "█" * 16
+# The rule that leaves the twin of a live view to the live view, and hides what is left of a dead one.
+_TWIN = (
+    ".jp-OutputArea-child:has(.jm-twin):has(+.jp-OutputArea-child .jm-live){display:none}"
+    ".jp-OutputArea-child:has(.jm-twin)+.jp-OutputArea-child:has(.jupyter-widgets,.widget-subarea)"
+    ":not(:has(.jm-live)){display:none}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """What differs between a static page and a live one.
+
+    Args:
+        paint: classes of the look as an attribute of a tag, with a leading blank.
+        picture: the HTML that stands for a program, a chart or a heat map.
+        most: rows of a table or listing; the rest is cut, and said so.
+    """
+
+    paint: Callable[[str], str]
+    picture: Callable[[Picture], str]
+    most: int = MAX_ROWS
+
+
+def render(page: Page, *, twin: bool = False) -> str:
+    """The page as static HTML; `twin` when a live view of it stands right below."""
+    style = f"<style>{_TWIN}</style>" if twin else ""
+    kind = "jm jm-static jm-twin" if twin else "jm jm-static"
+    body = head(page, STATIC) + _tabs(page.tabs, STATIC) + fragment(page.notes, STATIC)
+    return f'{style}<div class="{kind}"{_inlined("jm")}>{body}</div>'
+
+
+def head(page: Page, medium: Medium) -> str:
+    """The sentence, its conditions and how far the work is."""
+    parts = [_tag("p", sentence(page.say, medium), medium.paint("jm-say"))]
+    if page.conditions:
+        parts.append(_tag("p", sentence(page.conditions, medium), medium.paint("jm-conditions")))
+    if page.progress is not None:
+        parts.append(_progress(page.progress, medium))
+    return "".join(parts)
+
+
+def fragment(blocks: Iterable[Block], medium: Medium) -> str:
+    """Blocks one below the other; one that fails shows its plain text, and the rest still stands."""
+    return "".join(block(each, medium) for each in blocks)
+
+
+def block(each: Block, medium: Medium) -> str:
+    """A block; never raises."""
+    try:
+        return _block(each, medium)
+    except Exception as error:  # noqa: BLE001 - display never raises
+        words = f"this {shown(each)} could not be drawn ({failure(error)}); here is its text"
+        return _aside(words, medium) + _listing("\n".join(text.block(each)), medium)
+
+
+def hint(words: str, medium: Medium) -> str:
+    """What stands for a tab that was not asked for yet."""
+    return _tag("p", escape(words), medium.paint("jm-hint"))
+
+
+def broken(error: BaseException, medium: Medium) -> str:
+    """What stands for a tab that could not be made."""
+    message = getattr(error, "message", "") or failure(error)
+    fix = getattr(error, "fix", "")
+    return _aside(f"could not be made: {message}{f'. {fix}' if fix else ''}", medium, tone="bad")
+
+
+def escape(words: str) -> str:
+    """A user's words at the sink: control characters made visible, markup made text."""
+    return html.escape(visible(words), quote=True)
+
+
+# -- paint -----------------------------------------------------------------------------------------
+
+
+@cache
+def _inlined(classes: str) -> str:
+    """The look of some classes as a `style` attribute."""
+    rules = ";".join(assets.look()[name] for name in classes.split())
+    return f' style="{html.escape(rules, quote=True)}"'
+
+
+def classes(names: str) -> str:
+    """The look of some classes as a `class` attribute, for pages that carry the style sheet."""
+    return f' class="{names}"'
+
+
+def _tag(name: str, content: str, attributes: str = "") -> str:
+    return f"<{name}{attributes}>{content}</{name}>"
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def sentence(words: Words, medium: Medium) -> str:
+    """Words with their looks."""
+    return "".join(_run(run, medium) for run in words)
+
+
+def _run(run: Text, medium: Medium) -> str:
+    content = escape(run.text)
+    if run.code:
+        content = _tag("code", content, medium.paint("jm-word"))
+    if run.strong:
+        content = _tag("b", content, medium.paint("jm-strong"))
+    return content if run.tone == "plain" else _tag("span", content, medium.paint(f"jm-{run.tone}"))
+
+
+def _aside(words: str, medium: Medium, tone: Tone = "warn") -> str:
+    return _block(Aside(words=(Text(words),), tone=tone), medium)
+
+
+def _progress(share: float, medium: Medium) -> str:
+    done = f"{min(max(share, 0.0), 1.0):.3f}"
+    bar = f'<progress max="1" value="{done}" aria-label="progress"{medium.paint("jm-progress")}></progress>'
+    return _tag("p", f"{bar} {escape(units.percent(share))}", medium.paint("jm-hint"))
+
+
+# -- tabs ------------------------------------------------------------------------------------------
+
+
+def _tabs(tabs: Sequence[Tab], medium: Medium) -> str:
+    """One tab stands alone; of several, each is a fold and the first is open."""
+    if len(tabs) == 1:
+        return _body(tabs[0], medium)
+    return "".join(_fold(tab, medium, open=i == 0) for i, tab in enumerate(tabs))
+
+
+def _fold(tab: Tab, medium: Medium, *, open: bool) -> str:
+    summary = _tag("summary", escape(tab.title), medium.paint("jm-summary"))
+    attributes = medium.paint("jm-tab") + (" open" if open else "")
+    return _tag("details", summary + _body(tab, medium), attributes)
+
+
+def _body(tab: Tab, medium: Medium) -> str:
+    if waits(tab):
+        return hint(tab.hint, medium)
+    try:
+        blocks = tab.blocks.get()
+    except Exception as error:  # noqa: BLE001 - display never raises
+        return broken(error, medium)
+    return fragment(blocks, medium)
+
+
+# -- blocks ----------------------------------------------------------------------------------------
+
+
+def _block(each: Block, medium: Medium) -> str:
+    match each:
+        case Prose():
+            return _tag("p", sentence(each.words, medium), medium.paint("jm-prose"))
+        case Aside():
+            return _tag("div", sentence(each.words, medium), _edged(each.tone, medium))
+        case Table():
+            return _table(each, medium)
+        case Code():
+            return _code(each, medium)
+        case Program() | Chart() | Heat():
+            return medium.picture(each)
+        case _:
+            assert_never(each)
+
+
+def _edged(tone: Tone, medium: Medium) -> str:
+    """A note's look; its edge has the colour of its tone."""
+    colour = assets.colours().get(tone, "currentColor")
+    return _with_style(medium.paint("jm-aside"), f"border-left-color:{colour}")
+
+
+def _table(table: Table, medium: Medium) -> str:
+    head = "".join(
+        _tag("th", escape(column.title), ' scope="col"' + medium.paint(f"jm-th jm-{column.align}"))
+        for column in table.columns
+    )
+    caption = _tag("caption", escape(table.caption), medium.paint("jm-caption")) if table.caption else ""
+    named = any(column.title for column in table.columns)
+    rows = [_row(cells, table, medium) for cells in table.rows[: medium.most]]
+    top = _tag("thead", _tag("tr", head, medium.paint("jm-row"))) if named else ""
+    inner = _tag("table", caption + top + _tag("tbody", "".join(rows)), medium.paint("jm-table"))
+    return _tag("div", inner, medium.paint("jm-wide")) + _cut(len(table.rows) - len(rows), "row", medium)
+
+
+def _row(cells: Sequence[Cell], table: Table, medium: Medium) -> str:
+    aligned = zip_longest(cells, table.columns[: len(cells)])
+    inner = "".join(
+        _tag("td", _cell(cell, medium), medium.paint(f"jm-td jm-{column.align if column else 'left'}"))
+        for cell, column in aligned
+    )
+    return _tag("tr", inner, medium.paint("jm-row"))
+
+
+def _cell(cell: Cell, medium: Medium) -> str:
+    return _bar(cell, medium) if isinstance(cell, Bar) else sentence(cell, medium)
+
+
+def _bar(bar: Bar, medium: Medium) -> str:
+    """A filled track; without styles, block characters of the same length."""
+    share = _percent(bar.share)
+    colour = assets.colours().get(bar.tone, assets.colours()["accent"])
+    fill = f"width:{share:.1f}%;background:{colour}"
+    blocks = _BLOCKS[: max(round(share / 100 * len(_BLOCKS)), 1 if share else 0)]
+    inner = _tag("span", blocks, _with_style(medium.paint("jm-fill"), fill))
+    if bar.low is not None and bar.high is not None:
+        low, high = _percent(bar.low), _percent(bar.high)
+        place = f"left:{low:.1f}%;width:{max(high - low, 0.0):.1f}%"
+        inner += _tag("span", "", _with_style(medium.paint("jm-whisker"), place))
+    return _tag("span", inner, ' aria-hidden="true"' + medium.paint("jm-track"))
+
+
+def _percent(share: float) -> float:
+    return 0.0 if math.isnan(share) else min(max(share, 0.0), 1.0) * 100
+
+
+def _with_style(attribute: str, more: str) -> str:
+    """An attribute of the look with further declarations."""
+    if attribute.startswith(" style="):
+        return f'{attribute[:-1]};{more}"'
+    return f'{attribute} style="{more}"'
+
+
+def _code(code: Code, medium: Medium) -> str:
+    title = _tag("p", escape(code.caption), medium.paint("jm-title")) if code.caption else ""
+    return title + _listing(code.text, medium, diff=code.diff)
+
+
+_MARKS = {"+": "jm-added", "-": "jm-removed"}
+
+
+def _listing(listing: str, medium: Medium, *, diff: bool = False) -> str:
+    lines = visible_lines(listing)
+    kept = [_code_line(line, medium, diff=diff) for line in lines[: medium.most]]
+    inner = _tag("pre", "\n".join(kept), medium.paint("jm-code"))
+    return inner + _cut(len(lines) - len(kept), "line", medium)
+
+
+def _code_line(line: str, medium: Medium, *, diff: bool) -> str:
+    content = html.escape(line, quote=True)
+    mark = _MARKS.get(line[:1]) if diff and not line.startswith(("+++", "---")) else None
+    return _tag("span", content, medium.paint(mark)) if mark else content
+
+
+def _cut(many: int, thing: str, medium: Medium) -> str:
+    return hint(f"… {units.counted(many, f'more {thing}')}", medium) if many > 0 else ""
+
+
+# -- pictures of a static page ---------------------------------------------------------------------
+
+
+def _picture(picture: Picture) -> str:
+    match picture:
+        case Program():
+            return _program(picture, STATIC)
+        case Chart():
+            return _image(chart.chart(picture), picture.alt)
+        case Heat():
+            return _image(chart.heat(picture), picture.alt)
+        case _:
+            assert_never(picture)
+
+
+def _image(uri: str, alt: str) -> str:
+    words = escape(alt)
+    return f'<img src="{uri}" alt="{words}" title="{words}"{_inlined("jm-chart")}>'
+
+
+def _program(program: Program, medium: Medium) -> str:
+    """Source and program side by side; before each row of the program, the source line that made it."""
+    source = _tag("div", _source(program, medium), medium.paint("jm-pane"))
+    made = _tag("div", _made(program, medium), medium.paint("jm-pane"))
+    return _tag("div", source + made, medium.paint("jm-panes"))
+
+
+def _source(program: Program, medium: Medium) -> str:
+    titles = ["", *program.columns, "source"]
+    bars = any(line.share is not None for line in program.source)
+    head = "".join(
+        _tag("th", escape(title), ' scope="col"' + medium.paint(f"jm-th {'jm-left' if last else 'jm-right'}"))
+        for title, last in zip(titles, [False] * (len(titles) - 1) + [True], strict=True)
+    )
+    lines = program.source[:MAX_LINES]
+    rows = "".join(_source_row(line, program, medium, bars=bars) for line in lines)
+    top = _tag("thead", _tag("tr", head, medium.paint("jm-row")))
+    inner = _tag("table", top + _tag("tbody", rows), medium.paint("jm-listing"))
+    return inner + _cut(len(program.source) - len(lines), "line", medium)
+
+
+def _source_row(line: SourceLine, program: Program, medium: Medium, *, bars: bool) -> str:
+    number = "" if line.number is None else str(line.number)
+    figures = [escape(figure) for figure, _ in zip(line.cells, program.columns, strict=False)]
+    figures += [""] * (len(program.columns) - len(figures))
+    if bars and figures:
+        figures[0] = _heat_bar(line.share, medium) + figures[0]
+    cells = [_tag("td", _tag("span", number, medium.paint("jm-muted")), medium.paint("jm-figure"))]
+    cells += [_tag("td", figure, medium.paint("jm-figure")) for figure in figures]
+    content = html.escape(visible_line(line.text)[:MAX_COLUMNS], quote=True)
+    toned = content if line.tone == "plain" else _tag("span", content, medium.paint(f"jm-{line.tone}"))
+    cells.append(_tag("td", toned, medium.paint("jm-line")))
+    return _tag("tr", "".join(cells), medium.paint("jm-row"))
+
+
+def _heat_bar(share: float | None, medium: Medium) -> str:
+    if not share:
+        return ""
+    wide = f"width:{_percent(share) * 0.4:.1f}px"
+    return _tag("span", "", ' aria-hidden="true"' + _with_style(medium.paint("jm-heat"), wide))
+
+
+def _made(program: Program, medium: Medium) -> str:
+    """The program's rows; one `pre`, since a table of them would be ten times the size."""
+    kept = program.program[: medium.most]
+    numbers = [
+        ",".join(str(program.source[i].number or "·") for i in rows[:2]) for rows in lines_of_rows(program)
+    ]
+    gutter = max([4, *map(len, numbers)])
+    lines = [
+        f"{number:>{gutter}}  {html.escape(_shortened(line), quote=True)}"
+        for number, line in zip(numbers, kept, strict=False)
+    ]
+    title = f"{'line':>{gutter}}  {escape(program.language)}"
+    top = _tag("span", title, medium.paint("jm-muted"))
+    cut = len(program.program) - len(kept) + program.cut
+    return _tag("pre", "\n".join([top, *lines]), medium.paint("jm-program")) + _cut(cut, "line", medium)
+
+
+def _shortened(line: str) -> str:
+    line = visible_line(line)
+    return line if len(line) <= MAX_COLUMNS else f"{line[:MAX_COLUMNS]}…"
+
+
+STATIC = Medium(paint=_inlined, picture=_picture)

@@ -1,0 +1,326 @@
+// The population demo: sliders, a chart with its tangent, the growth, the effects, one sentence.
+//
+// Moving the year needs no kernel: every year's figures are here. Moving a rate asks the kernel, at most
+// `DEPTH` questions at a time; what the hand does meanwhile is asked when an answer comes, so that the
+// last position is never lost and no queue builds up.
+
+const DEPTH = 2;
+const PATIENCE = 4000; // milliseconds without an answer until we say so
+
+// -- words -----------------------------------------------------------------------------------------
+
+const grouped = (digits) => new Intl.NumberFormat("en", {
+  minimumSignificantDigits: digits, maximumSignificantDigits: digits });
+const three = grouped(3);
+const short = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
+const minus = (text) => text.replace("-", "−");
+const people = (n) => (n >= 1e6 ? `${three.format(n / 1e6)} million` : whole.format(Number(n.toPrecision(3))));
+const signed = (n) => (Math.round(n) > 0 ? "+" : "") + minus(whole.format(Number(n.toPrecision(3)) || 0));
+
+// How a slider's value is written, and how a screen reader says it.
+const WRITTEN = {
+  percent: (v) => `${(100 * v).toFixed(2)} %`,
+  migration: (v) => `${signed(v)} a year`,
+  people,
+  year: (v) => String(v),
+};
+
+// The runs of the sentence: [text, is it strong].
+function sentence(year, count, speed) {
+  const moves = Math.abs(speed) < 0.5
+    ? [[" people and stays as it is.", false]]
+    : [[` people and ${speed > 0 ? "grows" : "shrinks"} by `, false],
+       [whole.format(Number(Math.abs(speed).toPrecision(3))), true], [" a year.", false]];
+  return [[`In ${year} the city has `, false], [people(count), true], ...moves];
+}
+
+// -- elements --------------------------------------------------------------------------------------
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function make(tag, attributes = {}, ...children) {
+  const node = tag.startsWith("svg:") ? document.createElementNS(SVG, tag.slice(4)) : document.createElement(tag);
+  set(node, attributes);
+  node.append(...children);
+  return node;
+}
+
+function set(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+}
+
+// -- scales and ticks ------------------------------------------------------------------------------
+
+const scale = (from, to, low, high) => (v) => low + ((v - from) / (to - from || 1)) * (high - low);
+
+function ticks(low, high, about) {
+  const raw = (high - low) / about || 1;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= raw);
+  const first = Math.ceil(low / step - 1e-9);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
+}
+
+// A range that stays where it is while the hand moves, so that the curve moves and not its axis: it
+// widens when the figures leave it and narrows when they fill little of it.
+function steady(range, low, high) {
+  const margin = (high - low) * 0.12 || Math.max(Math.abs(high) * 0.05, 1);
+  const fits = range && low >= range[0] && high <= range[1] && high - low > 0.4 * (range[1] - range[0]);
+  return fits ? range : [low - margin, high + margin];
+}
+
+// -- the chart -------------------------------------------------------------------------------------
+
+const TOP = 22, LEFT = 46, RIGHT = 14, GAP = 30, BOTTOM = 22;
+
+function makeChart(years, describe) {
+  const part = (name, tag = "path") => make(`svg:${tag}`, { class: `jm-pop-${name}` });
+  const parts = {
+    grid: part("grid"), room: part("room"), ghost: part("ghost"), people: part("people"), tangent: part("tangent"),
+    zero: part("zero"), growth: part("growth"), cursor: part("cursor"),
+    dot: make("svg:circle", { class: "jm-pop-dot", r: 5 }), speck: make("svg:circle", { class: "jm-pop-speck", r: 3.5 }),
+    texts: make("svg:g"), slope: part("slope", "text"),
+  };
+  const svg = make("svg:svg", { class: "jm-pop-chart", role: "img" }, ...Object.values(parts));
+  const state = { range: null, speeds: null, size: [0, 0] };
+  const label = (x, y, text, anchor = "start") => {
+    const node = make("svg:text", { x, y, "text-anchor": anchor });
+    node.textContent = text;
+    return node;
+  };
+
+  function frame() {
+    const [width, height] = state.size;
+    const lower = Math.round((height - TOP - GAP - BOTTOM) * 0.26);
+    return { left: LEFT, right: width - RIGHT, top: TOP, base: height - BOTTOM - lower - GAP,
+             lowTop: height - BOTTOM - lower, lowBase: height - BOTTOM };
+  }
+
+  function axes(box, x, y, z) {
+    const millions = ticks(...state.range, 4).filter((v) => v >= 0);
+    const decimals = Math.max(0, ...millions.map((v) => (String(Number((v / 1e6).toPrecision(6))).split(".")[1] || "").length));
+    const peak = ticks(...state.speeds, 2);
+    set(parts.grid, { d: millions.map((v) => `M${box.left} ${y(v).toFixed(1)}H${box.right}`).join("") });
+    set(parts.zero, { d: state.speeds[0] <= 0 && state.speeds[1] >= 0 ? `M${box.left} ${z(0).toFixed(1)}H${box.right}` : "" });
+    const wanted = Math.max(2, Math.min(5, Math.floor((box.right - box.left) / 90)));
+    parts.texts.replaceChildren(
+      label(box.left, TOP - 10, "population, millions"),
+      label(box.left, box.lowTop - 8, "growth, people a year"),
+      ...millions.map((v) => label(box.left - 8, y(v) + 4, (v / 1e6).toFixed(decimals), "end")),
+      ...peak.map((v) => label(box.left - 8, z(v) + 4, minus(short.format(v / 1e3)) + (v ? " k" : ""), "end")),
+      ...ticks(years[0], years.at(-1), wanted).map((v) => label(x(v), box.lowBase + 16, String(v), "middle")),
+    );
+  }
+
+  const line = (x, y, values) =>
+    "M" + Array.from(values, (v, i) => `${x(years[i]).toFixed(1)} ${y(v).toFixed(1)}`).join("L");
+
+  function tangent(box, x, y, at, figures, index) {
+    const reach = (years.at(-1) - years[0]) * 0.2;
+    const ends = [-reach, reach].map((step) => [x(at + step), y(figures.people[index] + step * figures.growth[index])]);
+    return `M${ends.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}`;
+  }
+
+  function draw(figures, ghost, capacity, index) {
+    if (!state.size[0]) return;
+    const box = frame();
+    state.range = steady(state.range, Math.min(...figures.people), Math.max(...figures.people));
+    state.speeds = steady(state.speeds, Math.min(0, ...figures.growth), Math.max(0, ...figures.growth));
+    const x = scale(years[0], years.at(-1), box.left, box.right);
+    const y = scale(...state.range, box.base, box.top);
+    const z = scale(...state.speeds, box.lowBase, box.lowTop);
+    const [at, count, speed] = [years[index], figures.people[index], figures.growth[index]];
+    axes(box, x, y, z);
+    set(parts.people, { d: line(x, y, figures.people) });
+    set(parts.ghost, { d: ghost ? line(x, y, ghost) : "" });
+    set(parts.growth, { d: line(x, z, figures.growth) });
+    set(parts.room, { d: capacity <= state.range[1] ? `M${box.left} ${y(capacity).toFixed(1)}H${box.right}` : "" });
+    set(parts.tangent, { d: tangent(box, x, y, at, figures, index) });
+    set(parts.cursor, { d: `M${x(at).toFixed(1)} ${box.top}V${box.lowBase}` });
+    set(parts.dot, { cx: x(at), cy: y(count) });
+    set(parts.speck, { cx: x(at), cy: z(speed) });
+    const late = x(at) > box.right - 110;
+    set(parts.slope, { x: x(at) + (late ? -12 : 12), y: y(count) + 20, "text-anchor": late ? "end" : "start" });
+    parts.slope.textContent = `${signed(speed)} a year`;
+    set(svg, { "aria-label": describe(at, figures, index) });
+  }
+
+  // The whole year under a point of the page.
+  function yearAt(clientX) {
+    const box = frame(), edge = svg.getBoundingClientRect();
+    const year = scale(box.left, box.right, years[0], years.at(-1))(clientX - edge.left);
+    return Math.round(Math.min(Math.max(year, years[0]), years.at(-1)));
+  }
+
+  function resize(width) {
+    const height = width < 420 ? 260 : 320;
+    state.size = [width, height];
+    set(svg, { width, height, viewBox: `0 0 ${width} ${height}` });
+  }
+
+  const refit = () => { state.range = state.speeds = null; };
+  return { svg, draw, yearAt, resize, refit };
+}
+
+// -- the controls ----------------------------------------------------------------------------------
+
+function makeSlider(spec, value, id) {
+  const input = make("input", { type: "range", id, min: spec.low, max: spec.high, step: spec.step });
+  const output = make("output", { for: id, class: "jm-pop-value" });
+  const label = make("label", { for: id }, spec.label);
+  const write = () => {
+    output.textContent = WRITTEN[spec.written](Number(input.value));
+    set(input, { "aria-valuetext": output.textContent });
+  };
+  input.value = value;
+  input.addEventListener("input", write);
+  write();
+  const put = (next) => { input.value = next; write(); };
+  return { spec, input, put, row: make("div", { class: "jm-pop-slider", title: spec.help }, label, input, output) };
+}
+
+function makeEffects(names) {
+  const caption = make("caption", { class: "jm-pop-caption" });
+  const rows = names.map((name) => {
+    const row = { value: make("td", { class: "jm-pop-number" }), fill: make("i"), partial: make("td", { class: "jm-pop-number jm-pop-partial" }) };
+    row.line = make("tr", {}, make("th", { scope: "row" }, name), row.value,
+      make("td", {}, make("span", { class: "jm-pop-track", "aria-hidden": "true" }, row.fill)));
+    return row;
+  });
+  const table = make("table", { class: "jm-pop-effects" }, caption, make("tbody", {}, ...rows.map((row) => row.line)));
+  function draw(effects, index, year) {
+    caption.textContent = `effect of 1 % more on the growth in ${year}, people a year`;
+    const longest = Math.max(...effects.map((effect) => Math.abs(effect[index])), 1e-9);
+    rows.forEach((row, i) => {
+      const effect = effects[i][index];
+      row.value.textContent = signed(effect);
+      row.fill.style.width = `${(100 * Math.abs(effect)) / longest}%`;
+      row.fill.className = effect < 0 ? "jm-pop-less" : "jm-pop-more";
+    });
+  }
+  return { table, draw };
+}
+
+// -- questions to the kernel -----------------------------------------------------------------------
+
+// Asks about the newest state only; `onAnswer(figures, refused)`, `onSilence(true or false)`.
+function makeAsker(model, current, onAnswer, onSilence) {
+  let asked = 0, answered = 0, stale = false, timer = 0;
+  const watch = () => {
+    clearTimeout(timer);
+    if (asked > answered) timer = setTimeout(() => { answered = asked; onSilence(true); }, PATIENCE);
+  };
+  function ask() {
+    stale = asked - answered >= DEPTH;
+    if (stale) return;
+    asked += 1;
+    model.send({ ask: asked, city: current() });
+    watch();
+  }
+  function listen(message, buffers) {
+    if (!message || message.answer === undefined) return;
+    answered = Math.max(answered, message.answer);
+    onSilence(false);
+    onAnswer(message, buffers);
+    watch();
+    if (stale) ask();
+  }
+  model.on("msg:custom", listen);
+  return { ask, stop: () => { clearTimeout(timer); model.off("msg:custom", listen); } };
+}
+
+// Rows of float32: the population, its growth, then one effect for each rate.
+function unpack(view, count) {
+  const flat = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+  const rows = Array.from({ length: flat.length / count }, (_, i) => flat.subarray(i * count, (i + 1) * count));
+  return { people: rows[0], growth: rows[1], effects: rows.slice(2) };
+}
+
+// -- all of it -------------------------------------------------------------------------------------
+
+let made = 0;
+
+function render({ model, el }) {
+  const years = model.get("years"), specs = model.get("sliders"), rates = specs.slice(0, -1);
+  const id = `jm-pop-${(made += 1)}`;
+  const state = { figures: unpack(model.get("figures"), years.length), ghost: null, year: model.get("year"), hover: null };
+
+  const say = make("p", { class: "jm-say" });
+  const spoken = make("p", { class: "jm-pop-spoken", role: "status" });
+  const problem = make("p", { class: "jm-pop-problem", role: "alert" });
+  const sliders = specs.map((spec, i) => makeSlider(spec, { ...model.get("city"), year: state.year }[spec.name], `${id}-${i}`));
+  const effects = makeEffects(rates.map((spec) => spec.label));
+  const again = make("button", { type: "button", class: "jm-pop-again" }, "start values");
+  const chart = makeChart(years, (at, figures, index) =>
+    `Population from ${years[0]} to ${years.at(-1)}: from ${people(figures.people[0])} to ${people(figures.people.at(-1))}. ` +
+    `Tangent in ${at}: ${signed(figures.growth[index])} people a year.`);
+  const city = () => ({ ...model.get("city"), ...Object.fromEntries(sliders.slice(0, -1).map((s) => [s.spec.name, Number(s.input.value)])) });
+
+  function draw() {
+    const year = state.hover ?? state.year, index = years.indexOf(year);
+    const runs = sentence(year, state.figures.people[index], state.figures.growth[index]);
+    say.replaceChildren(...runs.map(([text, strong]) => (strong ? make("b", {}, text) : text)));
+    chart.draw(state.figures, state.ghost, city().capacity, index);
+    effects.draw(state.figures.effects, index, year);
+    el.dataset.drawn = Number(el.dataset.drawn || 0) + 1;
+  }
+
+  function answer(message, buffers) {
+    problem.textContent = message.refused || "";
+    if (message.refused) return;
+    model.set("figures", buffers[0]);
+    model.set("city", message.city);
+    state.figures = unpack(buffers[0], years.length);
+    draw();
+  }
+
+  const asker = makeAsker(model, city, answer, (silent) => {
+    problem.textContent = silent ? "The kernel does not answer: it is busy, or the cell has to be run again." : "";
+  });
+
+  function turn(year) {
+    state.year = year;
+    model.set("year", year);
+    draw();
+  }
+
+  const [timeline] = sliders.slice(-1);
+  const keepGhost = () => { state.ghost = state.figures.people.slice(); };
+  timeline.input.addEventListener("input", () => turn(Number(timeline.input.value)));
+  for (const slider of sliders.slice(0, -1)) {
+    slider.input.addEventListener("pointerdown", keepGhost);
+    slider.input.addEventListener("focus", keepGhost);
+    slider.input.addEventListener("input", asker.ask);
+  }
+  for (const slider of sliders) slider.input.addEventListener("change", () => { spoken.textContent = say.textContent; });
+  again.addEventListener("click", () => {
+    keepGhost();
+    for (const slider of sliders) slider.put(slider.spec.start);
+    chart.refit();
+    turn(timeline.spec.start);
+    asker.ask();
+  });
+  chart.svg.addEventListener("pointermove", (event) => {
+    const year = chart.yearAt(event.clientX);
+    if (event.buttons) { timeline.put(year); turn(year); } else { state.hover = year; draw(); }
+  });
+  chart.svg.addEventListener("pointerdown", (event) => { const year = chart.yearAt(event.clientX); timeline.put(year); turn(year); });
+  chart.svg.addEventListener("pointerleave", () => { state.hover = null; draw(); });
+
+  const source = make("pre", { class: "jm-code", tabindex: 0 });
+  source.textContent = model.get("source");
+  const controls = make("div", { class: "jm-pop-controls" }, ...sliders.map((slider) => slider.row), again, effects.table);
+  const figure = make("div", { class: "jm-pop-figure" }, chart.svg);
+  el.classList.add("jm", "jm-live", "jm-pop");
+  el.append(say, spoken, make("div", { class: "jm-pop-panels" }, controls, figure), problem,
+    make("details", {}, make("summary", { class: "jm-summary" }, "the model"), source));
+
+  const observer = new ResizeObserver(([entry]) => { chart.resize(Math.floor(entry.contentRect.width)); draw(); });
+  observer.observe(figure);
+  draw();
+  return () => { observer.disconnect(); asker.stop(); };
+}
+
+export default { render };

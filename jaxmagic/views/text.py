@@ -1,0 +1,258 @@
+"""A page in a terminal: complete, aligned, without colours or control characters."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import assert_never
+
+from jaxmagic.pages import units
+from jaxmagic.pages.blocks import (
+    Align,
+    Aside,
+    Bar,
+    Block,
+    Cell,
+    Chart,
+    Code,
+    Heat,
+    Page,
+    Program,
+    Prose,
+    Series,
+    Tab,
+    Table,
+    Text,
+    Words,
+)
+from jaxmagic.views.ties import lines_of_rows
+from jaxmagic.views.visible import failure, flat, shown, visible, visible_line, visible_lines, waits, width
+
+WIDTH, NARROWEST, WIDEST = 100, 40, 160
+BAR, HEAT_BAR = 24, 6
+SAMPLES = 9
+SIDE = 8
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def render(page: Page, columns: int | None = None) -> str:
+    """The whole page as plain text, at most `columns` wide where its tables allow it."""
+    columns = columns or min(max(shutil.get_terminal_size((WIDTH, 24)).columns, NARROWEST), WIDEST)
+    return flat(_page(page, columns))
+
+
+def _page(page: Page, columns: int) -> Iterator[str]:
+    yield from _wrapped(page.say, columns)
+    if page.conditions:
+        yield from _wrapped(page.conditions, columns)
+    if page.progress is not None:
+        yield f"{_bar(page.progress, BAR, '░')} {units.percent(page.progress)}"
+    for tab in page.tabs:
+        yield ""
+        if len(page.tabs) > 1:
+            yield _rule(visible(tab.title), columns)
+        yield from _tab(tab, columns)
+    if page.notes:
+        yield ""
+    for note in page.notes:
+        yield from block(note, columns)
+
+
+def _tab(tab: Tab, columns: int) -> Iterator[str]:
+    if waits(tab):
+        yield from textwrap.wrap(visible(tab.hint), columns)
+        return
+    try:
+        blocks = tab.blocks.get()
+    except Exception as error:  # noqa: BLE001 - display never raises; the words say what went wrong
+        yield f"could not be made: {failure(error)}"
+        return
+    for i, each in enumerate(blocks):
+        if i and not isinstance(each, Aside):
+            yield ""
+        yield from block(each, columns)
+
+
+def block(each: Block, columns: int = WIDTH) -> list[str]:
+    """The lines of a block; never raises."""
+    try:
+        return list(_block(each, columns))
+    except Exception as error:  # noqa: BLE001 - display never raises
+        return [f"this {shown(each)} could not be shown: {failure(error)}"]
+
+
+def _block(each: Block, columns: int) -> Iterator[str]:
+    match each:
+        case Prose():
+            yield from _wrapped(each.words, columns)
+        case Aside():
+            yield from _wrapped(each.words, columns, first="! " if each.tone == "bad" else "* ", then="  ")
+        case Table():
+            yield from _table(each)
+        case Code():
+            yield from _code(each)
+        case Chart():
+            yield from _chart(each, columns)
+        case Heat():
+            yield from _heat(each, columns)
+        case Program():
+            yield from _program(each)
+        case _:
+            assert_never(each)
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def sentence(words: Words) -> str:
+    """Words as one line of text, `code` in backticks."""
+    return "".join(_run(run) for run in words)
+
+
+def _run(run: Text) -> str:
+    return f"`{visible(run.text)}`" if run.code else visible(run.text)
+
+
+def _wrapped(words: Words, columns: int, first: str = "", then: str = "") -> list[str]:
+    return textwrap.wrap(
+        sentence(words),
+        columns,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _rule(title: str, columns: int) -> str:
+    return f"── {title} {'─' * max(columns - width(title) - 4, 2)}"
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def _table(table: Table) -> Iterator[str]:
+    if table.caption:
+        yield visible(table.caption)
+    rows = [[_cell(cell) for cell in row] for row in table.rows]
+    titles = [visible(column.title) for column in table.columns]
+    yield from _aligned([titles, *rows], [column.align for column in table.columns])
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, Bar):
+        return _bar(cell.share, BAR)
+    return "".join(visible(run.text) for run in cell)
+
+
+def _aligned(rows: Sequence[Sequence[str]], aligns: Sequence[Align]) -> list[str]:
+    """Rows under their titles; a ragged row is filled with blanks."""
+    columns = list(zip_longest(*rows, fillvalue=""))
+    padded = [
+        [_pad(text, max(map(width, column)), align) for text in column]
+        for column, align in zip_longest(columns, aligns[: len(columns)], fillvalue="left")
+    ]
+    return ["  ".join(row).rstrip() for row in zip(*padded, strict=True) if any(map(str.strip, row))]
+
+
+def _pad(text: str, columns: int, align: str) -> str:
+    room = " " * (columns - width(text))
+    return room + text if align == "right" else text + room
+
+
+def _bar(share: float, columns: int, rest: str = "") -> str:
+    """A bar in eighths of a character; something that is not nothing shows at least one."""
+    share = 0.0 if math.isnan(share) else min(max(share, 0.0), 1.0)
+    eighths = max(round(share * columns * 8), 1 if share > 0 else 0)
+    bar = "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+    return bar + rest * (columns - len(bar))
+
+
+# -- listings --------------------------------------------------------------------------------------
+
+
+def _code(code: Code) -> Iterator[str]:
+    if code.caption:
+        yield visible(code.caption)
+    yield from (f"  {line}" for line in visible_lines(code.text))
+
+
+def _program(program: Program) -> Iterator[str]:
+    """The source with its figures, then the program with the source line of each row before it."""
+    yield from _source(program)
+    yield ""
+    numbers = [
+        ",".join(str(program.source[row].number or "·") for row in rows[:3])
+        for rows in lines_of_rows(program)
+    ]
+    gutter = max(map(len, numbers), default=0)
+    yield f"{'line':>{max(gutter, 4)}}  {visible(program.language)}"
+    for number, line in zip(numbers, program.program, strict=False):
+        yield f"{number:>{max(gutter, 4)}}  {visible_line(line)}"
+    if program.cut:
+        yield f"      … {units.counted(program.cut, 'more line')}"
+
+
+def _source(program: Program) -> Iterator[str]:
+    bars = any(line.share is not None for line in program.source)
+    titles = ["line", *([""] if bars else []), *map(visible, program.columns), "source"]
+    rows = [
+        [
+            "" if line.number is None else str(line.number),
+            *([_bar(line.share or 0.0, HEAT_BAR)] if bars else []),
+            *(visible(cell) for cell, _ in zip_longest(line.cells, program.columns, fillvalue="")),
+            visible_line(line.text),
+        ]
+        for line in program.source
+    ]
+    aligns: list[Align] = ["right", *(["left"] if bars else []), *(["right"] * len(program.columns)), "left"]
+    yield from _aligned([titles, *rows], aligns)
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def _chart(chart: Chart, columns: int) -> Iterator[str]:
+    """What it shows in words, then the figures of a few points."""
+    yield from textwrap.wrap(visible(chart.alt), columns)
+    xs = chart.series[0].x if chart.series else ()
+    if all(series.x == xs for series in chart.series):
+        yield from _samples(chart, chart.series)
+    else:
+        for series in chart.series:
+            yield from _samples(chart, (series,))
+
+
+def _samples(chart: Chart, many: Sequence[Series]) -> list[str]:
+    xs = many[0].x if many else ()
+    titles = [visible(chart.x), *(visible(series.name or chart.y) for series in many)]
+    rows = [
+        [units.brief(xs[i], 6).replace(",", ""), *(units.brief(series.y[i], 4) for series in many)]
+        for i in _spread(len(xs), SAMPLES)
+    ]
+    return _aligned([titles, *rows], ["right"] * len(titles))
+
+
+def _heat(heat: Heat, columns: int) -> Iterator[str]:
+    yield from textwrap.wrap(visible(heat.alt), columns)
+    across = len(heat.values[0]) if heat.values else 0
+    chosen = _spread(across, SIDE)
+    yield f"{visible(heat.rows)} down, {visible(heat.columns)} across"
+    titles = ["", *(str(j) for j in chosen)]
+    rows = [
+        [str(i), *(units.brief(heat.values[i][j], 3) for j in chosen)]
+        for i in _spread(len(heat.values), SIDE)
+    ]
+    yield from _aligned([titles, *rows], ["right"] * len(titles))
+    if across > SIDE or len(heat.values) > SIDE:
+        yield f"(a few of {len(heat.values):,} × {across:,})"
+
+
+def _spread(total: int, most: int) -> list[int]:
+    """Indices over the whole range, at most so many, both ends among them."""
+    if total <= most:
+        return list(range(total))
+    return [round(i * (total - 1) / (most - 1)) for i in range(most)]
