@@ -20,32 +20,57 @@ _LINE = re.compile(
     r"|^(?P<table>FileNames|FunctionNames|FileLocations|StackFrames)$",
     re.MULTILINE,
 )
-_ARRAY = re.compile(r"([a-z]\w*)\[([\d,<=\s]*)\]|token\[\]")
+_ARRAY = re.compile(r"token\[\]|([a-z]\w*)\[([\d,<=\s]*)\](?:\{([\d,]+)[^}]*\})?")
 FRAME = re.compile(r"stack_frame_id=(\d+)")
 _OP_NAME = re.compile(r'op_name="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
-class Type:
-    """An HLO type: of each array in it, the element type, shape, element count and bytes."""
+class Array:
+    """An array type: element type, sizes, element count, bytes, and its axes from minor to major."""
 
-    arrays: tuple[tuple[str, tuple[int, ...], int, int], ...]
-    is_tuple: bool = False
+    element: str
+    shape: tuple[int, ...]
+    count: int
+    bytes: int
+    layout: tuple[int, ...]
+
+
+_NOTHING = Array("token", (), 0, 0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """An HLO type: an array, or a tuple of them (inner tuples laid flat)."""
+
+    arrays: tuple[Array, ...]
+    is_tuple: bool
+    bytes: int
+
+    @property
+    def first(self) -> Array:
+        """The array (of a tuple, the first)."""
+        return self.arrays[0] if self.arrays else _NOTHING
+
+    @property
+    def element(self) -> str:
+        """The element type."""
+        return self.first.element
 
     @property
     def elements(self) -> int:
-        """The elements of the first array (of the only one, but for tuples)."""
-        return self.arrays[0][2] if self.arrays else 0
+        """How many elements."""
+        return self.first.count
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The sizes of the first array."""
-        return self.arrays[0][1] if self.arrays else ()
+        """The sizes of the axes."""
+        return self.first.shape
 
     @property
-    def bytes(self) -> int:
-        """The size of all arrays."""
-        return sum(array[3] for array in self.arrays)
+    def layout(self) -> tuple[int, ...]:
+        """The axes from minor to major."""
+        return self.first.layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +168,18 @@ def _instruction(match: re.Match[str]) -> Instruction:
 
 @lru_cache(maxsize=4096)
 def read_type(text: str) -> Type:
-    """A type as HLO prints it: `f32[8,3]{1,0}`, `(f32[], s32[2])`."""
-    arrays = []
-    for match in _ARRAY.finditer(text):
-        shape = tuple(int(size.strip("<= ")) for size in (match[2] or "").split(",") if size)
-        count = math.prod(shape)
-        arrays.append((match[1] or "token", shape, count, count * BYTES.get(match[1] or "token", 1)))
-    return Type(tuple(arrays), text.startswith("("))
+    """A type as HLO prints it: `f32[8,3]{1,0}`, `(f32[], s32[2]{0})`."""
+    arrays = tuple(map(_array, _ARRAY.finditer(text)))
+    return Type(arrays, text.startswith("("), sum(array.bytes for array in arrays))
+
+
+def _array(match: re.Match[str]) -> Array:
+    if match[1] is None:
+        return _NOTHING
+    shape = tuple(int(size.strip("<= ")) for size in match[2].split(",") if size)
+    layout = tuple(map(int, match[3].split(","))) if match[3] else tuple(range(len(shape)))[::-1]
+    count = math.prod(shape)
+    return Array(match[1], shape, count, count * BYTES.get(match[1], 1), layout)
 
 
 def _operands(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import jax
@@ -72,10 +72,7 @@ class Inputs:
     def with_static(self, paths: Iterable[str]) -> Inputs:
         """The same, with the leaves of these names left as Python values."""
         names = set(paths)
-        leaves = tuple(
-            Leaf(path=leaf.path, value=leaf.value, traced=leaf.traced and leaf.path not in names)
-            for leaf in self.leaves
-        )
+        leaves = tuple(replace(leaf, traced=leaf.traced and leaf.path not in names) for leaf in self.leaves)
         return Inputs(leaves=leaves, rebuild=self.rebuild)
 
 
@@ -188,7 +185,7 @@ def _owner(function: Any) -> tuple[Any, Callable[..., Any]]:
     """What holds the callable's arrays (None for a plain function), and how to call it with them."""
     if isinstance(function, types.MethodType) and _is_tree(function.__self__):
         method = plain(function.__func__)
-        return function.__self__, lambda owner, *args, **kwargs: method(owner, *args, **kwargs)
+        return function.__self__, method
     if not isinstance(function, types.FunctionType) and _is_tree(function):
         return function, lambda owner, *args, **kwargs: owner(*args, **kwargs)
     return None, lambda _, *args, **kwargs: function(*args, **kwargs)

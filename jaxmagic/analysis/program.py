@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
+import itertools
+import keyword
 import math
 import os
 import re
 import sysconfig
 import types
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +36,7 @@ except (ImportError, AttributeError):  # a JAX that moved it: programs without l
     _position = None
 
 try:
-    from jaxlib import _hlo
+    from jaxlib import _hlo  # type: ignore[attr-defined]  # jaxlib has no types for it
 except ImportError:  # then XLA's own default text
     _hlo = None
 
@@ -61,8 +64,10 @@ class Traced:
     mark: types.CodeType
 
 
-def trace_fresh(function: Callable[..., Any], name: str, values: Sequence[Any]) -> Traced:
+def trace_fresh(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -> Traced:
     """The program of a function at these inputs as it is now, whatever JAX's caches hold.
+
+    `values` are the inputs by the names that they get in errors and texts.
 
     JAX keeps what it traced by the function's identity, and so shows the old value of a global that
     has changed since. The outermost function is a new one here; where an inner one (jitted, a scan's
@@ -76,14 +81,42 @@ def trace_fresh(function: Callable[..., Any], name: str, values: Sequence[Any]) 
     return traced
 
 
-def _trace(function: Callable[..., Any], name: str, values: Sequence[Any]) -> Traced:
+def _trace(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -> Traced:
     def look(*leaves: Any) -> Any:
         return function(*leaves)
 
     mark = look.__code__.replace()  # equal, but no other look's
     fresh = types.FunctionType(mark, look.__globals__, name, None, look.__closure__)
     fresh.__qualname__ = name
-    return Traced(jax.jit(fresh, keep_unused=True).trace(*values), mark)
+    fresh.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # functions have it when set
+        [inspect.Parameter(one, inspect.Parameter.POSITIONAL_ONLY) for one in identifiers(values)]
+    )
+    return Traced(jax.jit(fresh, keep_unused=True).trace(*values.values()), mark)
+
+
+def identifiers(names: Iterable[str]) -> list[str]:
+    """A Python identifier for each name, no two alike: JAX prints them, and asks for such."""
+    taken: dict[str, None] = {}
+    for name in names:
+        stem = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "input"
+        stem = f"_{stem}" if stem[0].isdigit() or keyword.iskeyword(stem) else stem
+        numbered = (f"{stem}_{i}" for i in itertools.count(1))
+        taken[stem if stem not in taken else next(one for one in numbered if one not in taken)] = None
+    return list(taken)
+
+
+def constants(jaxpr: Any) -> list[Any]:
+    """The arrays that a program holds, those of the programs inside it included, each once."""
+    found: dict[int, Any] = {}
+    waiting = [jaxpr, *(part for equation in every_equation(jaxpr) for part in _parts(equation.params))]
+    for program in waiting:
+        found |= {id(array): array for array in getattr(program, "consts", ())}
+    return list(found.values())
+
+
+def _parts(params: Mapping[str, Any]) -> Iterator[Any]:
+    for value in params.values():
+        yield from value if isinstance(value, tuple | list) else (value,)
 
 
 def _all_from(traced: Traced) -> bool:
@@ -138,6 +171,7 @@ class Places:
 
     def _find(self, traceback: Any, boundary: Boundary) -> Span | None:
         codes, at = self._raw(traceback)
+        self._note(codes)
         library: Span | None = None
         for i in range(_end(codes, boundary)):
             file = codes[i].co_filename
@@ -149,10 +183,17 @@ class Places:
                 library = self._frame(codes[i], at[i])
         return library
 
+    def _note(self, codes: list[types.CodeType]) -> None:
+        """Remember the user's functions on the way here, for their listings."""
+        for code in codes:
+            if code is self._mark or is_ours(code.co_filename):
+                return
+            if id(code) not in self.codes and is_users(code.co_filename):
+                self.codes[id(code)] = code
+
     def _frame(self, code: types.CodeType, at: int) -> Span:
         key = (id(code), at)
         if key not in self._frames:
-            self.codes[id(code)] = code
             assert _position is not None
             self._frames[key] = sources.span(code.co_filename, _position(code, at), code.co_qualname)
         return self._frames[key]
@@ -227,45 +268,71 @@ class _Context:
     phase: Phase
 
 
-class _Walk:
-    """One pass over a program and the programs inside it."""
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """Every equation of a program, inner programs' too, in order.
+
+    Args:
+        steps: the equations.
+        users: the names of the jitted functions that hold code of the user's (the others are a
+            library's, through and through).
+    """
+
+    steps: list[Step]
+    users: frozenset[str]
+
+
+def walk(jaxpr: Any, places: Places) -> Walked:
+    """Walk a program, and the programs inside it.
+
+    A program that is used several times from one place is listed once and its count is the sum over
+    its uses, so that sharing (of sharing, …) costs nothing.
+    """
+    tour = _Tour(places)
+    top = tour.visit(jaxpr, _Context(None, "forward"))
+    counts: dict[Hashable, int | None] = dict.fromkeys(tour.uses, 0)
+    counts[top] = 1
+    for key in reversed(tour.finished):
+        for inner, times in tour.uses[key]:
+            counts[inner] = plus(counts[inner], product(counts[key], times))
+    steps = [Step(equation, own.span, counts[key], own.phase) for equation, own, key in tour.steps]
+    return Walked(steps, frozenset(tour.users))
+
+
+class _Tour:
+    """One pass over a program."""
 
     def __init__(self, places: Places) -> None:
         self.places = places
         self.steps: list[tuple[Any, _Context, Hashable]] = []
         self.uses: dict[Hashable, list[tuple[Hashable, int | None]]] = {}
         self.finished: list[Hashable] = []
+        self.users: set[str] = set()
+        self._users_inside: dict[Hashable, bool] = {}
+        self._kept: list[Any] = []  # programs whose ids are keys
 
     def visit(self, jaxpr: Any, context: _Context) -> Hashable:
         jaxpr = opened(jaxpr)
         key = (id(jaxpr), context)
         if key in self.uses:
             return key
+        self._kept.append(jaxpr)
         uses = self.uses[key] = []
         boundary = _boundary(jaxpr)
+        users_inside = boundary is None
         for equation in jaxpr.eqns:
-            info = equation.source_info
-            span = self.places.span(info.traceback, boundary) or context.span
-            own = _Context(span, _phase(info.name_stack, context.phase))
+            found = self.places.span(equation.source_info.traceback, boundary)
+            users_inside = users_inside or found is not None
+            own = _Context(found or context.span, _phase(equation.source_info.name_stack, context.phase))
             self.steps.append((equation, own, key))
-            uses += [(self.visit(inner, own), times) for inner, times in inner_programs(equation)]
+            inner = [(self.visit(program, own), times) for program, times in inner_programs(equation)]
+            uses += inner
+            if any(self._users_inside[one] for one, _ in inner):
+                self.users.add(str(equation.params.get("name", "")))
+                users_inside = True
+        self._users_inside[key] = users_inside
         self.finished.append(key)
         return key
-
-
-def walk(jaxpr: Any, places: Places) -> list[Step]:
-    """Every equation, inner programs' too, in order.
-
-    A program that is used several times from one place is listed once and its count is the sum over
-    its uses, so that sharing (of sharing, …) costs nothing.
-    """
-    tour = _Walk(places)
-    top = tour.visit(jaxpr, _Context(None, "forward"))
-    counts: dict[Hashable, int | None] = dict.fromkeys(tour.uses, 0) | {top: 1}
-    for key in reversed(tour.finished):
-        for inner, times in tour.uses[key]:
-            counts[inner] = plus(counts[inner], product(counts[key], times))
-    return [Step(equation, own.span, counts[key], own.phase) for equation, own, key in tour.steps]
 
 
 def plus(a: int | None, b: int | None) -> int | None:
@@ -301,20 +368,20 @@ def inner_programs(equation: Any) -> list[tuple[Any, int | None]]:
     if not params or _COMBINERS.match(name):
         return []
     inner = list(jax.extend.core.jaxprs_in_params(params))
-    times = _TIMES.get(name, lambda params: 1)(params) if inner else 1
+    times = _TIMES[name](params) if name in _TIMES else 1
     return [(jaxpr, times) for jaxpr in inner]
 
 
 def _grid(params: dict[str, Any]) -> int | None:
     try:
-        return math.prod(params["grid_mapping"].grid)
+        return int(math.prod(params["grid_mapping"].grid))
     except (AttributeError, KeyError, TypeError):
         return None
 
 
 _TIMES: dict[str, Callable[[dict[str, Any]], int | None]] = {
     "scan": lambda params: params["length"],
-    "while": lambda params: None,
+    "while": lambda _: None,
     "pallas_call": _grid,
 }
 
@@ -358,7 +425,7 @@ def type_of(aval: Any) -> str:
 def bytes_of(aval: Any) -> int | None:
     """The size of an array of this type; None where it has none."""
     try:
-        return math.prod(aval.shape) * aval.dtype.itemsize
+        return int(math.prod(aval.shape) * aval.dtype.itemsize)
     except (AttributeError, TypeError):
         return None
 
@@ -393,24 +460,22 @@ def print_stablehlo(lowered: Any) -> str:
 
 
 def print_unoptimised(lowered: Any) -> str:
-    """The HLO text before any optimisation, with metadata, layouts and long constants left out."""
-    module = lowered.compiler_ir("hlo").as_hlo_module()
-    return _print_hlo(module, layouts=False)
+    """The HLO text before any optimisation, with metadata, long constants cut."""
+    return _print_hlo(lowered.compiler_ir("hlo").as_hlo_module())
 
 
 def print_optimised(compiled: Any) -> str:
     """The HLO text after optimisation, with metadata, long constants cut."""
     modules = compiled.runtime_executable().hlo_modules()
-    return "\n\n".join(_print_hlo(module, layouts=True) for module in modules)
+    return "\n\n".join(_print_hlo(module) for module in modules)
 
 
-def _print_hlo(module: Any, *, layouts: bool) -> str:
+def _print_hlo(module: Any) -> str:
     if _hlo is None:
         return str(module.to_string())
     options = _hlo.HloPrintOptions.short_parsable()
     options.print_metadata = True
     options.print_large_constants = False
-    options.include_layout_in_shapes = layouts
     options.print_backend_config = False
     return str(module.to_string(options))
 

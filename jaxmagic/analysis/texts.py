@@ -132,12 +132,9 @@ class _Locations:
         place = _FILE.match(text)
         if not place:
             return ()
-        line, column, end_line, end_column = (int(part) if part else None for part in place.groups()[1:])
-        return (_span(place[1], line, column, end_line or line, end_column or column),)
-
-
-def _span(file: str, line: int, column: int, end_line: int, end_column: int) -> Span:
-    return sources.span(file, (line, column, end_line, end_column))
+        line, column = int(place[2]), int(place[3])
+        end_line, end_column = int(place[4] or line), int(place[5] or column)
+        return (sources.span(place[1], (line, column, end_line, end_column)),)
 
 
 def innermost(frames: Iterable[Span]) -> Span | None:
@@ -150,7 +147,8 @@ def innermost(frames: Iterable[Span]) -> Span | None:
 def link_stablehlo(text: str) -> tuple[str, tuple[Link, ...]]:
     """The text without its locations, and the links that they make."""
     locations = _Locations(text)
-    rows, links = [], []
+    rows: list[str] = []
+    links: list[Link] = []
     for row in text[: _table_start(text)].rstrip().split("\n"):
         if row.startswith("#loc"):
             continue
@@ -194,7 +192,8 @@ def frames_from(module: hlo.Module) -> Callable[[int], Span | None]:
 def link_hlo(text: str) -> tuple[str, tuple[Link, ...]]:
     """Optimised HLO without its tables and metadata, and the links that they make."""
     span_of = frames_from(hlo.read(text))
-    rows, links = [], []
+    rows: list[str] = []
+    links: list[Link] = []
     for row in _TABLES.sub("", text).split("\n"):
         frame = hlo.FRAME.search(row)
         clean = _METADATA.sub("", row)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import linecache
+import re
 import time
 import types
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from jaxmagic.analysis import inputs, program, sources, texts
-from jaxmagic.results import Equation, Lazy, Line, Stage, Trace, Value
+from jaxmagic.analysis import costs, devices, hlo, inputs, notes, program, sources, texts
+from jaxmagic.analysis.costs import Cost, Costs
+from jaxmagic.analysis.explain import explained
+from jaxmagic.analysis.inputs import Inputs
+from jaxmagic.analysis.program import Traced, Walked
+from jaxmagic.errors import CannotDifferentiate
+from jaxmagic.results import Equation, Lazy, Line, Source, Stage, Trace, Value
 from jaxmagic.target import Target
 
 
-def trace(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Trace:
+def trace(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
     """What JAX makes of `function(*args, **kwargs)`.
 
     Args:
@@ -36,58 +45,221 @@ def look(target: Target, *, grad: bool = False) -> Trace:
         JaxmagicError: when JAX cannot trace it, with the line of the source and the way out.
     """
     linecache.checkcache()
-    given = inputs.take_apart(target)
-    started = time.perf_counter()
-    traced = program.trace_fresh(given.call, target.name, [leaf.value for leaf in given.traced])
-    seconds = time.perf_counter() - started
+    with explained(target), _caught() as caught:
+        given, traced, seconds = _trace(target, inputs.take_apart(target), grad=grad)
+        lowered = traced.stage.lower()
     jaxpr = traced.stage.jaxpr
-    lowered = traced.stage.lower()
     places = program.Places(traced.mark)
-    steps = program.walk(jaxpr, places)
+    walked = program.walk(jaxpr, places)
+    spent = _costs(lowered, walked)
+    codes = _codes(target, places)
+    listing = sources.listings(codes, ())
+    evidence = notes.Evidence(
+        jaxpr=jaxpr,
+        given=given,
+        steps=walked.steps,
+        costs=spent,
+        codes=codes,
+        function=target.function,
+        made_static=[leaf.path for leaf in given.static if inputs.is_number(leaf.value)],
+        caught=caught,
+    )
+    jaxpr_stage, equations = _jaxpr(jaxpr, walked)
+    return Trace(
+        name=target.name,
+        inputs=_values([leaf.path for leaf in given.traced], jaxpr.in_avals),
+        outputs=_outputs(traced, given, grad=grad),
+        equations=equations,
+        lines=_lines(listing, spent),
+        sources=listing,
+        flops=spent.total.flops,
+        bytes=spent.total.bytes,
+        transcendentals=spent.total.transcendentals,
+        trace_seconds=seconds,
+        device=devices.current(),
+        notes=notes.notes(evidence),
+        gradient=grad,
+        stages=_stages(jaxpr_stage, lowered),
+    )
+
+
+# -- tracing ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _caught() -> Iterator[list[warnings.WarningMessage]]:
+    """Python's warnings, kept rather than printed."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield caught
+
+
+def _trace(target: Target, given: Inputs, *, grad: bool) -> tuple[Inputs, Traced, float]:
+    """The program, with those Python numbers static that JAX says it has to know."""
+    while True:
+        function = _value_and_grad(target, given) if grad else given.call
+        names = program.identifiers(leaf.path for leaf in given.traced)
+        values = dict(zip(names, (leaf.value for leaf in given.traced), strict=True))
+        started = time.perf_counter()
+        try:
+            traced = program.trace_fresh(function, target.name, values)
+        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError, TypeError) as error:
+            needed = _needed(str(error), dict(zip(names, given.traced, strict=True)))
+            if not needed:
+                raise
+            given = given.with_static(needed)
+        else:
+            return given, traced, time.perf_counter() - started
+
+
+_DEPENDS = re.compile(r"depends on the values? of the arguments? ([^\n]*)")
+
+
+def _needed(message: str, leaves: Mapping[str, inputs.Leaf]) -> list[str]:
+    """The Python numbers that tracing stumbled over, by JAX's message; all, if it names none."""
+    numbers = {name: leaf.path for name, leaf in leaves.items() if inputs.is_number(leaf.value)}
+    depends = _DEPENDS.search(message)
+    if "concrete" not in message.lower() and "traced array" not in message:
+        return []
+    named = set(re.findall(r"\w+", depends[1])) if depends else set()
+    blamed = [path for name, path in numbers.items() if name in named]
+    return blamed if depends else list(numbers.values())
+
+
+def _value_and_grad(target: Target, given: Inputs) -> Callable[..., Any]:
+    """The value of the function and its gradient by every float input.
+
+    Raises:
+        CannotDifferentiate: when no input is a float, or the result is not one number.
+    """
+    floats = _floats(given)
+    if not floats:
+        raise CannotDifferentiate(
+            f"`{target.name}` has no floating-point input to differentiate by.",
+            fix="Pass floats, such as `1.0` for `1`.",
+        )
+    return jax.value_and_grad(_loss(target, given), argnums=floats, has_aux=True)
+
+
+def _floats(given: Inputs) -> tuple[int, ...]:
+    kinds = [jax.typeof(leaf.value).dtype if not _is_struct(leaf.value) else leaf.value.dtype
+             for leaf in given.traced]  # fmt: skip
+    return tuple(i for i, kind in enumerate(kinds) if jnp.issubdtype(kind, jnp.floating))
+
+
+def _is_struct(value: Any) -> bool:
+    return isinstance(value, jax.ShapeDtypeStruct)
+
+
+def _loss(target: Target, given: Inputs) -> Callable[..., Any]:
+    """The function as value and the rest: of a tuple, the first part is differentiated."""
+
+    def loss(*values: Any) -> Any:
+        result = given.call(*values)
+        value, rest = (result[0], result[1:]) if isinstance(result, tuple) and result else (result, None)
+        if jax.tree_util.all_leaves([value]) and jnp.shape(value) == ():
+            return value, rest
+        kinds = ", ".join(program.type_of(jax.typeof(leaf)) for leaf in jax.tree_util.tree_leaves(result))
+        raise CannotDifferentiate(
+            f"`{target.name}` returns {kinds}, and only a single number has a gradient.",
+            fix=f"Look at a number made of it, such as `{target.name}(…).sum()`.",
+        )
+
+    return loss
+
+
+# -- what is in it ---------------------------------------------------------------------------------
+
+
+def _values(names: Sequence[str], avals: Sequence[Any]) -> tuple[Value, ...]:
+    return tuple(
+        Value(name=name, type=program.type_of(aval), bytes=program.bytes_of(aval))
+        for name, aval in zip(names, avals, strict=True)
+    )
+
+
+def _outputs(traced: Traced, given: Inputs, *, grad: bool) -> tuple[Value, ...]:
+    avals = traced.stage.jaxpr.out_avals
+    tree = jax.tree_util.tree_unflatten(traced.stage.out_tree, avals)
+    if not grad:
+        return _values(*_named(tree))
+    (value, rest), slopes = tree
+    names = [f"∂{given.traced[i].path}" for i in _floats(given)]
+    return (*_values(["value"], [value]), *_values(*_named(rest)), *_values(names, slopes))
+
+
+def _named(tree: Any) -> tuple[list[str], list[Any]]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [inputs.way(path) for path, _ in leaves], [leaf for _, leaf in leaves]
+
+
+def _codes(target: Target, places: program.Places) -> list[types.CodeType]:
+    """The user's functions: the one that is looked at, then those that it calls."""
+    function = inputs.plain(target.function)
+    own = getattr(getattr(function, "__func__", function), "__code__", None)
+    first = [own] if own is not None and program.is_users(own.co_filename) else []
+    return [*first, *(code for code in places.codes.values() if code.co_name != "<module>")]
+
+
+def _costs(lowered: Any, walked: Walked) -> Costs:
+    module = hlo.read(program.print_unoptimised(lowered))
+    return costs.measure(module, texts.frames_from(module), walked.users)
+
+
+def _lines(listing: Sequence[Source], spent: Costs) -> tuple[Line, ...]:
+    """Every line of the listing with what it costs; a line that runs nothing costs 0."""
+    by_line: dict[tuple[str, int], Cost] = {}
+    for span, cost in spent.by_span.items():
+        if span is not None:
+            key = (span.file, span.line)
+            by_line[key] = by_line.get(key, costs.FREE) + cost
+    return tuple(
+        _line(source.file, number, text, by_line.get((source.file, number), costs.FREE))
+        for source in listing
+        for number, text in enumerate(source.lines, source.first_line)
+    )
+
+
+def _line(file: str, number: int, text: str, cost: Cost) -> Line:
+    return Line(
+        file=file,
+        line=number,
+        source=text,
+        flops=cost.flops,
+        bytes=cost.bytes,
+        transcendentals=cost.transcendentals,
+    )
+
+
+# -- the stages ------------------------------------------------------------------------------------
+
+
+def _jaxpr(jaxpr: Any, walked: Walked) -> tuple[Stage, tuple[Equation, ...]]:
     started = time.perf_counter()
     text, segments = program.print_jaxpr(jaxpr)
-    links = texts.link_jaxpr(segments, steps)
-    jaxpr_stage = Stage(name="jaxpr", text=text, links=links, seconds=time.perf_counter() - started)
-    described = texts.equation_texts(text, segments, steps)
+    seconds = time.perf_counter() - started
+    told = texts.equation_texts(text, segments, walked.steps)
     equations = tuple(
         Equation(
             primitive=step.equation.primitive.name,
-            text=told,
+            text=line,
             span=step.span,
             count=step.count,
             phase=step.phase,
         )
-        for step, told in zip(steps, described, strict=True)
+        for step, line in zip(walked.steps, told, strict=True)
     )
-    codes = [code for code in places.codes.values() if program.is_users(code.co_filename)]
-    listing = sources.listings([*_own_code(target), *codes], ())
-    lines = tuple(
-        Line(file=source.file, line=source.first_line + i, source=text)
-        for source in listing
-        for i, text in enumerate(source.lines)
-    )
-    return Trace(
-        name=target.name,
-        inputs=tuple(
-            Value(name=leaf.path, type=program.type_of(aval), bytes=program.bytes_of(aval))
-            for leaf, aval in zip(given.traced, jaxpr.in_avals, strict=True)
-        ),
-        outputs=_outputs(traced),
-        equations=equations,
-        lines=lines,
-        sources=listing,
-        flops=None,
-        bytes=None,
-        transcendentals=None,
-        trace_seconds=seconds,
-        device=_device(),
-        gradient=grad,
-        stages={
-            "jaxpr": Lazy.of(jaxpr_stage),
-            "stablehlo": Lazy(lambda: _stablehlo(lowered)),
-            "hlo": Lazy(lambda: _hlo(lowered)),
-        },
-    )
+    links = texts.link_jaxpr(segments, walked.steps)
+    return Stage(name="jaxpr", text=text, links=links, seconds=seconds), equations
+
+
+def _stages(jaxpr: Stage, lowered: Any) -> dict[str, Lazy[Stage]]:
+    """The stages; those that are dear hold what JAX lowered, for the device it was lowered for."""
+    return {
+        "jaxpr": Lazy.of(jaxpr),
+        "stablehlo": Lazy(lambda: _stablehlo(lowered)),
+        "hlo": Lazy(lambda: _hlo(lowered)),
+    }
 
 
 def _stablehlo(lowered: Any) -> Stage:
@@ -102,25 +274,3 @@ def _hlo(lowered: Any) -> Stage:
     seconds = time.perf_counter() - started
     text, links = texts.link_hlo(program.print_optimised(compiled))
     return Stage(name="hlo", text=text, links=links, seconds=seconds, memory=program.memory(compiled))
-
-
-def _outputs(traced: program.Traced) -> tuple[Value, ...]:
-    avals = traced.stage.jaxpr.out_avals
-    tree = jax.tree_util.tree_unflatten(traced.stage.out_tree, avals)
-    named = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return tuple(
-        Value(name=inputs.way(path), type=program.type_of(aval), bytes=program.bytes_of(aval))
-        for path, aval in named
-    )
-
-
-def _own_code(target: Target) -> list[types.CodeType]:
-    function = inputs.plain(target.function)
-    function = getattr(function, "__func__", function)
-    code = getattr(function, "__code__", None)
-    return [code] if code is not None and program.is_users(code.co_filename) else []
-
-
-def _device() -> str:
-    device = jax.config.jax_default_device or jax.devices()[0]
-    return f"{device.platform}:{device.id}" if hasattr(device, "platform") else str(device)
