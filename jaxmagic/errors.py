@@ -28,7 +28,8 @@ class JaxmagicError(Exception):
     def __str__(self) -> str:
         lines = [self.message]
         if self.span is not None:
-            lines.append(f"  line {self.span.line}: {self.excerpt.strip()}".rstrip(": "))
+            excerpt = self.excerpt.strip()
+            lines.append(f"  line {self.span.line}{f': {excerpt}' if excerpt else ''}")
         if self.fix:
             lines.append(f"  {self.fix}")
         return "\n".join(lines)
