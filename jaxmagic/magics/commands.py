@@ -1,0 +1,210 @@
+"""The magics, one row each: what parses its line, completes it, explains it and carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from jaxmagic.magics.grammar import HELP, Option, choice, integer, names, number, word
+
+DEVICE = Option(
+    name="device",
+    short="d",
+    metavar="NAME",
+    kind=word(),
+    source="jaxmagic.analysis.devices:device_names",
+    help="the device for this once: cpu, gpu, cuda:1, tpu, …",
+)
+OUTPUT = Option(name="output", short="o", default=False, help="return the result object")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A magic.
+
+    Args:
+        name: without percent signs.
+        summary: what it does, in one sentence.
+        action: "module:function" in magics that carries it out, from a `Call` to a result or None.
+        analysis: "module:function" that does the work, imported when it is first needed.
+        options: besides `--help`.
+        passes: the options that the analysis takes, by the same names.
+        takes: what stands after the options, in the help.
+        expression: whether that is an expression to look at.
+        without: whether a function may be named without inputs.
+        labels: whether the lines `label: expression` at the end of a body are contenders.
+        examples: lines and what they do.
+    """
+
+    name: str
+    summary: str
+    analysis: str
+    action: str = "jaxmagic.magics.actions:look"
+    options: tuple[Option, ...] = ()
+    passes: tuple[str, ...] = ()
+    takes: str = "EXPR"
+    expression: bool = True
+    without: bool = False
+    labels: bool = False
+    examples: tuple[tuple[str, str], ...] = ()
+
+
+ROWS = (
+    Command(
+        name="jaxpr",
+        summary="See what JAX makes of a function: its program at three stages, linked to your source.",
+        analysis="jaxmagic.analysis.trace:look",
+        action="jaxmagic.magics.actions:look_at_stage",
+        options=(
+            Option(
+                name="grad", short="g", default=False, help="look at the gradient of the function instead"
+            ),
+            Option(
+                name="stage",
+                short="s",
+                metavar="STAGE",
+                kind=choice("jaxpr", "stablehlo", "hlo"),
+                default="jaxpr",
+                help="which stage to show first; hlo compiles",
+            ),
+            DEVICE,
+            OUTPUT,
+        ),
+        passes=("grad",),
+        examples=(
+            ("%jaxpr f(x)", "the program of f at x"),
+            ("%jaxpr --grad f(x)", "the program of its gradient"),
+            ("%%jaxpr f(f32[1024,1024], i32[])", "a cell that defines f, at types, with no memory"),
+            ("%jaxpr --stage hlo jnp.tanh(x @ w)", "an expression, compiled"),
+        ),
+    ),
+    Command(
+        name="jaxgrad",
+        summary="Differentiate a function: its value and every partial derivative by name, checked.",
+        analysis="jaxmagic.analysis.gradient:derive",
+        options=(
+            Option(name="wrt", short="w", metavar="NAMES", kind=names(), help="by these inputs only: a,b"),
+            Option(
+                name="order",
+                short="n",
+                metavar="N",
+                kind=integer(1, 8),
+                default=1,
+                help="1 for the gradient or Jacobian, 2 for the Hessian, … up to 8",
+            ),
+            DEVICE,
+            OUTPUT,
+        ),
+        passes=("wrt", "order"),
+        examples=(
+            ("%jaxgrad height(2.0, speed=20.0)", "the derivative by each input"),
+            ("%jaxgrad --wrt speed height(2.0, speed=20.0)", "by one of them"),
+            ("%jaxgrad --order 2 jnp.sin(t)", "the second derivative"),
+        ),
+    ),
+    Command(
+        name="jaxbench",
+        summary="Race NumPy code against the same code on JAX, eager and under jit, results compared first.",
+        analysis="jaxmagic.bench.race:run",
+        action="jaxmagic.magics.actions:race",
+        options=(
+            Option(
+                name="budget",
+                short="b",
+                metavar="SECONDS",
+                kind=number(0.01, 3600.0),
+                default=2.0,
+                help="how long to measure, at most (2 by default)",
+            ),
+            DEVICE,
+            OUTPUT,
+        ),
+        passes=("budget",),
+        labels=True,
+        examples=(
+            ("%jaxbench np.sort(x)", "NumPy, JAX and jit on one line of code"),
+            ("%jaxbench --budget 10 heat(u, 0.1)", "a function of yours, measured for longer"),
+            ("%%jaxbench", "a cell with one labelled contender a line: `mine: f(x)`"),
+        ),
+    ),
+    Command(
+        name="jaxdevice",
+        summary="List the devices, choose the default one, run a cell on another, see where an array lives.",
+        analysis="jaxmagic.analysis.devices:devices",
+        action="jaxmagic.magics.actions:place",
+        options=(
+            Option(name="reset", short="r", default=False, help="go back to JAX's own default device"),
+            OUTPUT,
+        ),
+        takes="NAME or EXPR",
+        expression=False,
+        examples=(
+            ("%jaxdevice", "the devices, and which is the default"),
+            ("%jaxdevice cpu:0", "new arrays go there from now on"),
+            ("%jaxdevice x", "where the array x lives and how it is cut up"),
+            ("%%jaxdevice gpu", "run this one cell there"),
+        ),
+    ),
+    Command(
+        name="jaxport",
+        summary="Show NumPy code as plain JAX code.",
+        analysis="jaxmagic.port:port",
+        action="jaxmagic.magics.actions:port",
+        options=(DEVICE, OUTPUT),
+        without=True,
+        examples=(
+            ("%jaxport heat(u, 0.1)", "the port of heat, made from one run at these inputs"),
+            ("%%jaxport heat(u, 0.1)", "the same in the cell that defines it"),
+        ),
+    ),
+)
+COMMANDS: Mapping[str, Command] = MappingProxyType({row.name: row for row in ROWS})
+
+
+# -- help -----------------------------------------------------------------------------------------
+
+
+def help_text(command: Command) -> str:
+    """What `%magic?` and `%magic --help` show, made from the row."""
+    return "\n".join(
+        [
+            f"%{command.name} [options] [--] {command.takes}",
+            f"%%{command.name} [options] [--] [{command.takes}]",
+            "",
+            command.summary,
+            "",
+            "Options",
+            *_columns([_spelled(option) for option in (*command.options, HELP)]),
+            "",
+            *_columns([("--", "end of the options")]),
+            *_columns([("… ;", "show nothing")]),
+            *(("", *_ways(command)) if command.expression else ()),
+            "",
+            "Examples",
+            *_columns(list(command.examples)),
+        ]
+    )
+
+
+def _spelled(option: Option) -> tuple[str, str]:
+    spelling = ", ".join(option.spellings) + (f" {option.metavar}" if option.metavar else "")
+    choices = f" ({', '.join(option.kind.choices)})" if option.kind and option.kind.choices else ""
+    return spelling, option.help + choices
+
+
+def _columns(rows: list[tuple[str, str]]) -> list[str]:
+    width = max(24, *(len(left) for left, _ in rows))
+    return [f"  {left.ljust(width)}  {right}" for left, right in rows]
+
+
+def _ways(command: Command) -> list[str]:
+    return [
+        "EXPR is looked at with its inputs:",
+        "  f(a, b=c)                 your own function (or jitted function, partial, method, module)",
+        "  np.tanh(x @ w)            anything else: a function of the arrays that it names; what calls such",
+        "                            as np.random.rand(9) make in it is an input too, made once",
+        "  f(f32[8,128], i32[])      types as JAX prints them stand for arrays that need not exist",
+        f"A cell of %%{command.name} runs as a plain cell would. Without EXPR, the call in its last line is",
+        "looked at, else the last function that it defines, at its defaults or annotated types.",
+    ]

@@ -1,0 +1,99 @@
+"""Giving the magics to a shell, and taking them back without a trace.
+
+Everything is found again by what it is, so nothing about a shell has to be remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import needs_local_scope, no_var_expand
+
+from jaxmagic.magics import completion
+from jaxmagic.magics.carry import Carrier
+from jaxmagic.magics.commands import COMMANDS, Command, help_text
+from jaxmagic.magics.display import Screen
+from jaxmagic.magics.transform import CellMagics
+from jaxmagic.pages.compose import PAGES
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register every magic, its completion, and the display of results."""
+    unload(shell)
+    screen = Screen(shell)
+    carrier = Carrier(shell, screen)
+    for command in COMMANDS.values():
+        shell.magics_manager.register_function(_magic(carrier, command), "line_cell", command.name)
+    shell.input_transformers_post.append(CellMagics(shell))
+    _add_completion(shell)
+    for formatter, printer in _printers(shell, screen):
+        for kind in PAGES:
+            formatter.for_type(kind, printer)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Remove all of it; what was never there is no error."""
+    for magics in shell.magics_manager.magics.values():
+        for name in [name for name, function in magics.items() if _is_ours(function)]:
+            del magics[name]
+    transformers = shell.input_transformers_post
+    transformers[:] = [item for item in transformers if not isinstance(item, CellMagics)]
+    for matchers in _matchers(shell):
+        matchers[:] = [item for item in matchers if not _is_ours(item)]
+    for formatter, _ in _printers(shell, Screen(shell)):
+        for kind in PAGES:
+            formatter.pop(kind, None)
+
+
+def _magic(carrier: Carrier, command: Command) -> Callable[..., Any]:
+    """The function that IPython calls; its docstring is what `%magic?` shows."""
+
+    @no_var_expand
+    @needs_local_scope
+    def magic(line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
+        if cell is None:
+            return carrier.line(command, line, local_ns)
+        return carrier.cell(command, line, cell)
+
+    magic.__name__ = magic.__qualname__ = command.name
+    magic.__doc__ = help_text(command)
+    return magic
+
+
+def _is_ours(item: Any) -> bool:
+    return getattr(item, "__module__", None) in (__name__, completion.__name__)
+
+
+def _printers(shell: InteractiveShell, screen: Screen) -> Iterator[tuple[Any, Any]]:
+    formatter: Any = shell.display_formatter
+    yield formatter.formatters["text/plain"], screen.print_value
+    if screen.html:
+        yield formatter.ipython_display_formatter, screen.display_value
+
+
+# -- completion -----------------------------------------------------------------------------------
+
+
+def _matchers(shell: InteractiveShell) -> list[list[Any]]:
+    """The lists of the completer that a matcher of ours can be in."""
+    completer = getattr(shell, "Completer", None)
+    found = (getattr(completer, name, None) for name in ("custom_matchers", "magic_arg_matchers"))
+    return [matchers for matchers in found if isinstance(matchers, list)]
+
+
+def _add_completion(shell: InteractiveShell) -> None:
+    completer: Any = getattr(shell, "Completer", None)
+    if hasattr(completer, "magic_arg_matchers") and not _has_contexts():
+        completer.magic_arg_matchers.append(completion.line_matcher(shell))
+    elif completer is not None:
+        completer.custom_matchers.append(completion.context_matcher(shell))
+
+
+def _has_contexts() -> bool:
+    from IPython.core import completer
+
+    return hasattr(completer, "context_matcher")
