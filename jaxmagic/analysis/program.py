@@ -18,7 +18,7 @@ import sysconfig
 import types
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.extend
@@ -76,9 +76,29 @@ def trace_fresh(function: Callable[..., Any], name: str, values: Mapping[str, An
     """
     traced = _trace(function, name, values)
     if not _all_from(traced):
-        with _looks(object()):
+        with afresh():
             traced = _trace(function, name, values)
     return traced
+
+
+def is_current(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -> bool:
+    """Whether what JAX's caches hold of a function (and of those inside it) is what it says now.
+
+    Raises:
+        Exception: whatever tracing it raises.
+    """
+    held = _trace(function, name, values)
+    if _all_from(held):
+        return True
+    with afresh():
+        new = _trace(function, name, values)
+    pairs = zip(constants(held.stage.jaxpr), constants(new.stage.jaxpr), strict=False)
+    return str(held.stage.jaxpr) == str(new.stage.jaxpr) and all(a is b for a, b in pairs)
+
+
+def afresh() -> contextlib.AbstractContextManager[Any]:
+    """Inside, JAX traces everything anew; its caches are neither read nor emptied."""
+    return cast("contextlib.AbstractContextManager[Any]", _looks(object()))
 
 
 def _trace(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -> Traced:
