@@ -1,1 +1,612 @@
-export default { render() {} };
+/* The live view of a page: tabs, programs beside their source, charts, heat maps.
+
+   User text comes either as HTML that the kernel has escaped, or as text that is set as textContent here.
+   Ids are counters, never names. Nothing is fetched. `uPlot` stands before this module. */
+
+const ROW = 20; // the height of a line in a pane, as in look.css
+const SPARE = 30; // lines drawn above and below those in sight
+const PIECE = 1000; // lines of a program that come at once, as in live.py
+const GOOD_TONES = ["accent", "good", "bad", "warn", "forward", "backward", "muted"];
+let ids = 0;
+
+export default {
+  render({ model, el }) {
+    const view = new PageView(model, el);
+    return () => view.close();
+  },
+};
+
+function make(tag, classes = "", attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  if (classes) node.className = classes;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function unpacked(text, kind) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  return new kind(bytes.buffer);
+}
+
+const toned = (tone) => (GOOD_TONES.includes(tone) ? `jm-${tone}` : "");
+const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+function figure(value) {
+  if (value == null || Number.isNaN(value)) return "–";
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e9 || size < 1e-4)) return value.toExponential(3).replace("e+", "e");
+  return value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 12 : 5 });
+}
+
+// -- the page --------------------------------------------------------------------------------------
+
+class PageView {
+  constructor(model, el) {
+    this.model = model;
+    this.selected = 0;
+    this.id = `jm-${++ids}`;
+    this.head = make("div", "jm-head");
+    this.bar = make("div", "jm-tabs", { role: "tablist", "aria-label": "parts of the result" });
+    this.panels = make("div", "jm-panels");
+    this.notes = make("div", "jm-notes");
+    // The notebook's own shortcuts must not act on keys that are meant for us.
+    const root = make("div", "jm jm-live", { "data-lm-suppress-shortcuts": "true" });
+    root.append(this.head, this.bar, this.panels, this.notes);
+    el.append(root);
+    this.root = root;
+    this.bar.addEventListener("keydown", (event) => this.onKey(event));
+    this.handlers = {
+      "change:head": () => this.drawHead(),
+      "change:notes": () => this.drawHead(),
+      "change:tabs": () => this.drawTabs(),
+      "msg:custom": (message) => this.receive(message),
+    };
+    for (const [event, handler] of Object.entries(this.handlers)) model.on(event, handler);
+    this.drawHead();
+    this.drawTabs();
+  }
+
+  close() {
+    for (const [event, handler] of Object.entries(this.handlers)) this.model.off(event, handler);
+    this.closeParts();
+    this.root.remove();
+  }
+
+  closeParts() {
+    for (const panel of this.panels.children) for (const part of panel.parts || []) part.close();
+  }
+
+  drawHead() {
+    this.head.innerHTML = this.model.get("head");
+    this.notes.innerHTML = this.model.get("notes");
+  }
+
+  drawTabs() {
+    const tabs = this.model.get("tabs");
+    const focused = this.bar.contains(document.activeElement);
+    this.closeParts();
+    this.selected = clamp(this.selected, 0, Math.max(tabs.length - 1, 0));
+    this.bar.hidden = tabs.length < 2;
+    this.bar.replaceChildren(...tabs.map((tab, i) => this.tabButton(tab, i)));
+    this.panels.replaceChildren(...tabs.map((tab, i) => this.panel(i)));
+    if (tabs.length) this.select(this.selected, focused);
+  }
+
+  tabButton(tab, i) {
+    const button = make("button", "jm-tab-button", { type: "button", role: "tab", id: `${this.id}-t${i}` });
+    button.setAttribute("aria-controls", `${this.id}-p${i}`);
+    button.textContent = tab.title;
+    if (tab.hint) button.title = tab.hint;
+    button.addEventListener("click", () => this.select(i, true));
+    return button;
+  }
+
+  panel(i) {
+    const labelled = { id: `${this.id}-p${i}`, role: "tabpanel", "aria-labelledby": `${this.id}-t${i}` };
+    return make("div", "jm-panel", labelled);
+  }
+
+  onKey(event) {
+    const last = this.bar.children.length - 1;
+    const next = { ArrowRight: this.selected + 1, ArrowLeft: this.selected - 1, Home: 0, End: last }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    this.select((next + last + 1) % (last + 1), true);
+  }
+
+  select(i, focus) {
+    this.selected = i;
+    [...this.bar.children].forEach((button, j) => {
+      button.setAttribute("aria-selected", String(i === j));
+      button.tabIndex = i === j ? 0 : -1;
+      if (i === j && focus) button.focus({ preventScroll: true });
+    });
+    [...this.panels.children].forEach((panel, j) => (panel.hidden = i !== j));
+    this.open(i);
+  }
+
+  open(i) {
+    const panel = this.panels.children[i];
+    if (panel.opened) return;
+    panel.opened = true;
+    const { content, hint } = this.model.get("tabs")[i];
+    if (content) return this.fill(i, content);
+    panel.setAttribute("aria-busy", "true");
+    const words = hint ? `${hint} …` : "one moment …";
+    panel.replaceChildren(make("p", "jm-hint jm-busy", { role: "status" }, words));
+    this.model.send({ ask: "tab", tab: i });
+  }
+
+  fill(i, content) {
+    const panel = this.panels.children[i];
+    for (const part of panel.parts || []) part.close();
+    panel.removeAttribute("aria-busy");
+    panel.innerHTML = content.html;
+    const places = [...panel.querySelectorAll(".jm-part")];
+    panel.parts = places.map((place, j) => this.drawPart(place, content.parts[j], i, j));
+  }
+
+  drawPart(place, part, tab, index) {
+    const ask = (row) => this.model.send({ ask: "rows", tab, part: index, row });
+    try {
+      return new PARTS[part.kind](place, part, ask);
+    } catch (error) {
+      place.replaceChildren(make("p", "jm-aside", {}, `this ${part.kind} could not be drawn: ${error}`));
+      return { close() {} };
+    }
+  }
+
+  receive(message) {
+    const panel = this.panels.children[message.tab];
+    if (!panel) return;
+    if (message.content) this.fill(message.tab, message.content);
+    else if (message.rows) panel.parts?.[message.part]?.receive(message.row, message.rows);
+  }
+}
+
+// -- a program beside its source -------------------------------------------------------------------
+
+/* Ranges of ties by row, and the size of each tie: of the ties under the mouse the smallest is meant. */
+class Ranges {
+  constructor(packed) {
+    const numbers = unpacked(packed, Int32Array);
+    this.rows = new Map();
+    this.sizes = new Map();
+    this.first = new Map();
+    for (let i = 0; i < numbers.length; i += 4) {
+      const [tie, row, start, end] = numbers.subarray(i, i + 4);
+      if (!this.rows.has(row)) this.rows.set(row, []);
+      this.rows.get(row).push({ tie, start, end });
+      this.sizes.set(tie, (this.sizes.get(tie) || 0) + end - start);
+      if (!this.first.has(tie)) this.first.set(tie, { row, start });
+    }
+    const place = (tie) => this.first.get(tie);
+    this.order = [...this.first.keys()].sort(
+      (a, b) => place(a).row - place(b).row || place(a).start - place(b).start || this.sizes.get(a) - this.sizes.get(b),
+    );
+  }
+
+  at(row) {
+    return this.rows.get(row) || [];
+  }
+
+  innermost(ties) {
+    const least = Math.min(...ties.map((tie) => this.sizes.get(tie)));
+    return ties.filter((tie) => this.sizes.get(tie) === least);
+  }
+}
+
+/* What is muted and what is named in each language; the rest is plain. */
+const TOKENS = {
+  jaxpr: [
+    [/:[a-z]\w*\[[^\]]*\](?:\{[^}]*\})?/g, "jm-muted"],
+    [/(?<== )[a-z_][\w.]*/g, "jm-name"],
+    [/^\s*(?:\{ )?lambda\b.*|^\s*(?:let|in)\b/g, "jm-muted"],
+  ],
+  stablehlo: [
+    [/\b(?:stablehlo|func|sdy|mhlo|chlo)\.[\w.]+/g, "jm-name"],
+    [/tensor<[^>]*>|loc\([^)]*\)|\{[^{}]*\}/g, "jm-muted"],
+  ],
+  hlo: [
+    [/(?<=[\])}] )[a-z][\w-]*(?=\()/g, "jm-name"],
+    [/\b[a-z]+\d*\[[^\]]*\](?:\{[^}]*\})?|metadata=\{[^}]*\}/g, "jm-muted"],
+  ],
+};
+
+function tokens(text, language) {
+  const found = [];
+  for (const [pattern, look] of TOKENS[language] || [])
+    for (const match of text.matchAll(pattern)) found.push({ look, start: match.index, end: match.index + match[0].length });
+  return found;
+}
+
+/* A line cut at every end of a range; each piece knows the ties that cover it. */
+function pieces(text, ranges, language) {
+  const looks = tokens(text, language);
+  const cuts = new Set([0, text.length]);
+  for (const range of [...ranges, ...looks]) cuts.add(clamp(range.start, 0, text.length)).add(clamp(range.end, 0, text.length));
+  const ends = [...cuts].sort((a, b) => a - b);
+  return ends.slice(1).map((end, i) => {
+    const covers = (range) => range.start <= ends[i] && range.end >= end;
+    const node = make("span", looks.filter(covers).map((each) => each.look).join(" "));
+    node.textContent = text.slice(ends[i], end);
+    node.ties = ranges.filter(covers).map((range) => range.tie);
+    if (node.ties.length) node.classList.add("jm-piece");
+    return node;
+  });
+}
+
+/* A listing of many lines of which those in sight are in the document. */
+class Pane {
+  constructor({ label, total, wide, ranges, line, extra }) {
+    Object.assign(this, { total, ranges, line });
+    this.lit = new Set();
+    this.shown = [-1, -1];
+    this.rows = make("div", "jm-rows");
+    this.space = make("div", "jm-space", {}, this.rows);
+    this.space.style.height = `${total * ROW}px`;
+    this.space.style.minWidth = `${wide + 3}ch`;
+    this.scroller = make("div", "jm-scroller", { tabindex: "0", role: "group", "aria-label": label }, this.space);
+    this.node = make("div", "jm-pane-live", {}, ...(extra ? [extra] : []), this.scroller);
+    this.scroller.addEventListener("scroll", () => this.draw());
+    this.watch = new ResizeObserver(() => this.draw());
+    this.watch.observe(this.scroller);
+    this.draw();
+  }
+
+  close() {
+    this.watch.disconnect();
+  }
+
+  sight() {
+    const height = this.scroller.clientHeight || 420;
+    const from = Math.floor(this.scroller.scrollTop / ROW) - SPARE;
+    return [clamp(from, 0, this.total), clamp(from + Math.ceil(height / ROW) + 2 * SPARE, 0, this.total)];
+  }
+
+  draw(anyway = false) {
+    const [from, to] = this.sight();
+    const near = Math.abs(from - this.shown[0]) < SPARE / 2 && Math.abs(to - this.shown[1]) < SPARE / 2;
+    if (near && !anyway && (from > 0 || this.shown[0] === 0)) return;
+    this.shown = [from, to];
+    this.rows.style.transform = `translateY(${from * ROW}px)`;
+    this.rows.replaceChildren(...Array.from({ length: to - from }, (_, i) => this.row(from + i)));
+    this.paint();
+  }
+
+  row(i) {
+    const node = this.line(i);
+    node.row = i;
+    return node;
+  }
+
+  light(ties) {
+    this.lit = ties;
+    this.paint();
+  }
+
+  paint() {
+    for (const row of this.rows.children) {
+      let hit = false;
+      for (const piece of row.querySelectorAll(".jm-piece")) {
+        const on = piece.ties.some((tie) => this.lit.has(tie));
+        piece.classList.toggle("jm-hit", on);
+        hit ||= on;
+      }
+      row.classList.toggle("jm-hit-row", hit);
+    }
+  }
+
+  /* Bring a line into sight by scrolling this pane alone. */
+  reveal(row) {
+    const top = row * ROW;
+    const { scrollTop, clientHeight } = this.scroller;
+    if (top < scrollTop || top + ROW > scrollTop + clientHeight) {
+      this.scroller.scrollTop = Math.max(top - clientHeight / 3, 0);
+      this.draw();
+    }
+  }
+
+  /* The ties that are meant at an element: those of the piece, else those of the whole line. */
+  tiesAt(element) {
+    const piece = element.closest?.(".jm-piece");
+    if (piece) return this.ranges.innermost(piece.ties);
+    const row = element.closest?.(".jm-gutter")?.closest(".jm-r");
+    return row ? this.ranges.at(row.row).map((range) => range.tie) : [];
+  }
+}
+
+class ProgramPart {
+  constructor(place, part, ask) {
+    Object.assign(this, { part, ask, pinned: false, lit: [] });
+    this.asked = new Set([0]);
+    this.texts = new Map(part.rows.map((text, i) => [i, text]));
+    this.source = this.sourcePane(part);
+    this.program = this.programPane(part);
+    this.status = make("p", "jm-status", { "aria-live": "polite" });
+    const panes = make("div", "jm-panes-live", {}, this.source.node, this.program.node);
+    place.append(panes, this.status);
+    this.listen(this.source, this.program);
+    this.listen(this.program, this.source);
+    this.show([]);
+  }
+
+  close() {
+    this.source.close();
+    this.program.close();
+  }
+
+  sourcePane(part) {
+    const lines = part.source;
+    const widest = (texts) => Math.max(0, ...texts.map((text) => text.length));
+    const bars = lines.some((line) => line.share !== null);
+    const widths = [widest(lines.map((line) => String(line.number ?? ""))) + 1];
+    part.columns.forEach((title, i) => widths.push(widest([title, ...lines.map((line) => line.cells[i] || "")]) + 2));
+    const grid = [`${Math.max(widths[0], 3)}ch`, bars ? "44px" : "0", ...widths.slice(1).map((n) => `${n}ch`), "auto"];
+    const ranges = new Ranges(part.sourceTies);
+    const columns = grid.join(" ");
+    const extra = make("div", "jm-r jm-listing-head", { "aria-hidden": "true" });
+    extra.style.gridTemplateColumns = columns;
+    for (const title of ["", "", ...part.columns]) extra.append(make("span", "jm-cell", {}, title));
+    extra.append(make("span", "jm-text", {}, "source"));
+    const wide = widest(lines.map((line) => line.text)) + widths.reduce((a, b) => a + b, 8);
+    const line = (i) => sourceRow(lines[i], part.columns.length, columns, ranges.at(i));
+    return new Pane({ label: "source", total: lines.length, wide, ranges, line, extra });
+  }
+
+  programPane(part) {
+    const ranges = new Ranges(part.programTies);
+    const line = (i) => this.programRow(i, ranges);
+    const cut = part.cut ? `, ${part.cut.toLocaleString("en")} more lines cut` : "";
+    const title = `${part.language} · ${part.total.toLocaleString("en")} ${part.total === 1 ? "line" : "lines"}${cut}`;
+    const extra = make("div", "jm-listing-head jm-text", { "aria-hidden": "true" }, title);
+    return new Pane({ label: part.language, total: part.total, wide: part.wide, ranges, line, extra });
+  }
+
+  programRow(i, ranges) {
+    const node = make("div", "jm-r jm-eq");
+    const text = this.texts.get(i);
+    if (text === undefined) {
+      this.fetch(i);
+      node.append("…");
+    } else node.append(...pieces(text, ranges.at(i), this.part.language));
+    return node;
+  }
+
+  fetch(i) {
+    const first = i - (i % PIECE);
+    if (this.asked.has(first)) return;
+    this.asked.add(first);
+    this.ask(first);
+  }
+
+  receive(first, rows) {
+    rows.forEach((text, i) => this.texts.set(first + i, text));
+    this.program.draw(true);
+  }
+
+  listen(pane, partner) {
+    const { scroller } = pane;
+    scroller.addEventListener("mousemove", (event) => {
+      if (!this.pinned) this.show(pane.tiesAt(event.target), pane, partner);
+    });
+    scroller.addEventListener("mouseleave", () => {
+      if (!this.pinned) this.show([]);
+    });
+    scroller.addEventListener("click", (event) => this.pin(pane.tiesAt(event.target), pane, partner));
+    scroller.addEventListener("keydown", (event) => this.onKey(event, pane, partner));
+  }
+
+  pin(ties, pane, partner) {
+    if (String(getSelection())) return; // the user selects text
+    const again = this.pinned && String(ties) === String(this.lit);
+    this.pinned = ties.length > 0 && !again;
+    this.show(ties, pane, partner);
+  }
+
+  onKey(event, pane, partner) {
+    const { order } = pane.ranges;
+    const at = order.indexOf(this.lit[0]);
+    const steps = { ArrowDown: at + 1, ArrowUp: at < 0 ? 0 : at - 1, Home: 0, End: order.length - 1 };
+    if (event.key in steps && order.length && !event.ctrlKey) {
+      const tie = order[clamp(steps[event.key], 0, order.length - 1)];
+      this.show([tie], pane, partner);
+      pane.reveal(pane.ranges.first.get(tie).row);
+    } else if (event.key === "Enter" || event.key === " ") this.pinned = this.lit.length > 0 && !this.pinned;
+    else if (event.key === "Escape") this.pin([], pane, partner);
+    else return;
+    this.node_pinned();
+    event.preventDefault();
+  }
+
+  node_pinned() {
+    this.status.classList.toggle("jm-pinned", this.pinned);
+  }
+
+  show(ties, pane, partner) {
+    this.node_pinned();
+    if (String(ties) === String(this.lit) && this.status.textContent) return;
+    this.lit = ties;
+    const lit = new Set(ties);
+    this.source.light(lit);
+    this.program.light(lit);
+    this.status.textContent = ties.length ? this.told(ties) : "Point at an expression, or step with ↑ and ↓; a click pins it.";
+    const there = ties.map((tie) => partner?.ranges.first.get(tie)?.row).filter((row) => row !== undefined);
+    if (there.length) partner.reveal(Math.min(...there));
+  }
+
+  told(ties) {
+    const first = this.source.ranges.first.get(ties[0]);
+    const line = first && this.part.source[first.row];
+    const rows = new Set();
+    for (const [row, ranges] of this.program.ranges.rows) if (ranges.some((range) => ties.includes(range.tie))) rows.add(row);
+    const where = line?.number ? `line ${line.number}` : "elsewhere";
+    const what = this.texts.get(Math.min(...rows))?.trim() ?? "";
+    const more = rows.size > 1 ? ` and ${rows.size - 1} more` : "";
+    return rows.size ? `${where} → ${what}${more}` : `${where}: no ${this.part.language} of its own`;
+  }
+}
+
+function sourceRow(line, columns, grid, ranges) {
+  const node = make("div", "jm-r");
+  node.style.gridTemplateColumns = grid;
+  const bar = make("span", "jm-glow");
+  bar.style.width = `${clamp(line.share || 0, 0, 1) * 40}px`;
+  node.append(make("span", "jm-cell jm-gutter jm-faint", {}, String(line.number ?? "")), make("span", "jm-gutter", {}, bar));
+  for (let i = 0; i < columns; i++) node.append(make("span", "jm-cell jm-gutter", {}, line.cells[i] || ""));
+  const text = make("span", `jm-text ${toned(line.tone)}`, {}, ...pieces(line.text, ranges, ""));
+  node.append(text);
+  return node;
+}
+
+// -- charts ----------------------------------------------------------------------------------------
+
+const HEIGHT = 240;
+
+class ChartPart {
+  constructor(place, part) {
+    Object.assign(this, { place, part });
+    place.classList.add("jm-plot");
+    place.setAttribute("role", "group");
+    place.setAttribute("aria-label", part.alt);
+    this.data = this.joined();
+    this.resize = new ResizeObserver(() => this.fit());
+    this.resize.observe(place);
+    // A change of theme is a change of the page's attributes.
+    this.theme = new MutationObserver(() => this.draw());
+    for (const node of [document.body, document.documentElement])
+      this.theme.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-name", "theme"] });
+    this.draw();
+  }
+
+  close() {
+    this.resize.disconnect();
+    this.theme.disconnect();
+    this.plot?.destroy();
+  }
+
+  width() {
+    return clamp(this.place.clientWidth || 640, 200, 720);
+  }
+
+  fit() {
+    if (this.plot && this.plot.width !== this.width()) this.plot.setSize({ width: this.width(), height: HEIGHT });
+  }
+
+  draw() {
+    this.plot?.destroy();
+    this.plot = new uPlot(this.options(), this.data, this.place);
+  }
+
+  joined() {
+    const gaps = (packed) => Array.from(unpacked(packed, Float64Array), (y) => (Number.isNaN(y) ? null : y));
+    const table = (series) => [gaps(series.x), gaps(series.y), ...(banded(series) ? [gaps(series.low), gaps(series.high)] : [])];
+    return uPlot.join(this.part.series.map(table));
+  }
+
+  options() {
+    const { part } = this;
+    const style = getComputedStyle(this.place);
+    const colour = (name) => style.getPropertyValue(`--jm-${name === "warn" ? "heat" : name}`).trim() || "#858c96";
+    const series = [{ label: part.x, value: (_, x) => figure(x) }];
+    const bands = [];
+    for (const each of part.series) {
+      series.push(line(each, colour(each.tone === "plain" ? "fg" : each.tone)));
+      if (!banded(each)) continue;
+      const edge = { show: true, stroke: "transparent", width: 0, points: { show: false } };
+      series.push({ ...edge, label: `${each.name} low` }, { ...edge, label: `${each.name} high` });
+      bands.push({ series: [series.length - 1, series.length - 2], fill: `color-mix(in srgb, ${colour(each.tone)} 18%, transparent)` });
+    }
+    const axis = { stroke: colour("muted"), font: "11px system-ui", grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
+    const values = (_, ticks) => ticks.map((tick) => (tick == null ? "" : figure(tick)));
+    return {
+      width: this.width(),
+      height: HEIGHT,
+      series,
+      bands,
+      axes: [
+        { ...axis, grid: { show: false }, label: part.x, labelFont: "11px system-ui", labelSize: 18, size: 30, values: plain },
+        { ...axis, label: part.y, labelFont: "11px system-ui", labelSize: 18, size: 56, values },
+      ],
+      scales: { x: { time: false, distr: part.logX ? 3 : 1 }, y: { distr: part.logY ? 3 : 1 } },
+      cursor: { drag: { x: false, y: false } },
+      hooks: { draw: [(plot) => mark(plot, part.mark, colour("heat"))] },
+    };
+  }
+}
+
+const banded = (series) => series.low !== "" && series.high !== "";
+const plain = (_, ticks) => ticks.map((tick) => (tick == null ? "" : String(Number(tick.toPrecision(6)))));
+
+function line(series, stroke) {
+  const drawn = { label: series.name, stroke, width: 1.8, value: (_, y) => figure(y), points: { show: false } };
+  if (series.dashed) drawn.dash = [5, 4];
+  if (series.points) Object.assign(drawn, { paths: () => null, points: { show: true, size: 5, fill: stroke } });
+  return drawn;
+}
+
+function mark(plot, at, colour) {
+  if (at === null || at === undefined) return;
+  const x = Math.round(plot.valToPos(at, "x", true));
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.strokeStyle = colour;
+  ctx.setLineDash([4, 4]);
+  ctx.beginPath();
+  ctx.moveTo(x, bbox.top);
+  ctx.lineTo(x, bbox.top + bbox.height);
+  ctx.stroke();
+  ctx.restore();
+}
+
+// -- heat maps -------------------------------------------------------------------------------------
+
+class HeatPart {
+  constructor(place, part) {
+    Object.assign(this, { place, part });
+    this.values = unpacked(part.values, Float64Array);
+    this.canvas = make("canvas", "jm-matrix", { role: "img", "aria-label": part.alt });
+    this.canvas.width = Math.max(part.across, 1);
+    this.canvas.height = Math.max(part.down, 1);
+    this.canvas.style.aspectRatio = `${clamp(part.across / part.down || 1, 0.5, 4)}`;
+    this.told = make("p", "jm-status", { "aria-live": "polite" });
+    place.append(this.canvas, this.told);
+    this.canvas.addEventListener("mousemove", (event) => this.tell(event));
+    this.canvas.addEventListener("mouseleave", () => this.rest());
+    this.theme = new MutationObserver(() => this.draw());
+    this.theme.observe(document.body, { attributes: true, attributeFilter: ["class", "data-jp-theme-name"] });
+    this.rest();
+    this.draw();
+  }
+
+  close() {
+    this.theme.disconnect();
+  }
+
+  rest() {
+    this.told.textContent = `${this.part.rows} down, ${this.part.columns} across; ±${figure(this.part.largest)} is the full colour.`;
+  }
+
+  tell(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * this.part.across), 0, this.part.across - 1);
+    const row = clamp(Math.floor(((event.clientY - box.top) / box.height) * this.part.down), 0, this.part.down - 1);
+    const value = figure(this.values[row * this.part.across + column]);
+    this.told.textContent = `${this.part.rows} ${row}, ${this.part.columns} ${column}: ${value}`;
+  }
+
+  /* The colour says the sign, its strength the size; nothing at 0, so that it reads on any ground. */
+  draw() {
+    const style = getComputedStyle(this.place);
+    const context = this.canvas.getContext("2d");
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    for (let i = 0; i < this.values.length; i++) {
+      context.globalAlpha = clamp(Math.abs(this.values[i]) / this.part.largest || 0, 0, 1);
+      context.fillStyle = style.getPropertyValue(this.values[i] < 0 ? "--jm-backward" : "--jm-accent").trim();
+      context.fillRect(i % this.part.across, Math.floor(i / this.part.across), 1, 1);
+    }
+  }
+}
+
+const PARTS = { program: ProgramPart, chart: ChartPart, heat: HeatPart };

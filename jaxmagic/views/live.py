@@ -1,0 +1,216 @@
+"""A page with a kernel behind it: one widget that shows all of it.
+
+The widget's state holds what is ready; a dear tab is made, and the rest of a long program is sent,
+when the front end asks for it by message:
+
+    {"ask": "tab", "tab": 2}                          -> {"tab": 2, "content": {...}}
+    {"ask": "rows", "tab": 0, "part": 0, "row": 1000} -> {"tab": 0, "part": 0, "row": 1000, "rows": [...]}
+
+User text travels as text: in HTML it is escaped by views.html, elsewhere the module sets it as
+`textContent`. Numbers travel as base64 of their binary form.
+"""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, TypeAlias, assert_never
+
+import anywidget
+import traitlets
+
+from jaxmagic.pages.blocks import Block, Chart, Heat, Page, Program, Series, SourceLine, Tab
+from jaxmagic.views import assets, html
+from jaxmagic.views.chart import largest
+from jaxmagic.views.ties import flattened
+from jaxmagic.views.visible import visible, visible_line, waits
+
+State: TypeAlias = dict[str, Any]
+
+# The rows of a program that travel at once; the module asks for others as they come into sight.
+ROWS_AT_ONCE = 1000
+# Longer lines are cut where they are shown, such as the constants of an HLO program.
+MAX_COLUMNS = 2000
+MAX_TABLE_ROWS = 2000
+
+_PLACE = '<div class="jm-part"></div>'
+
+
+class PageView(anywidget.AnyWidget):
+    """The live view of a page."""
+
+    _esm = assets.module(assets.CHARTS, "live.js")
+    _css = assets.styles("uPlot.min.css", "live.css")
+
+    head = traitlets.Unicode().tag(sync=True)
+    notes = traitlets.Unicode().tag(sync=True)
+    tabs = traitlets.List().tag(sync=True)
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        super().__init__(**_state(page))
+        self.on_msg(self._answer)
+
+    def show(self, page: Page) -> None:
+        """Show another page in its place; the open tab stays open."""
+        self._page = page
+        with self.hold_sync():
+            for name, value in _state(page).items():
+                self.set_trait(name, value)
+
+    def bundle(self) -> State:
+        """The mimebundle that shows it; its text is empty, since the static twin has said it all."""
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {"application/vnd.jupyter.widget-view+json": view, "text/plain": "", "text/html": ""}
+
+    def close(self) -> None:
+        """Let go of the model, here and in the front end, and of its layout's."""
+        self.layout.close()
+        super().close()
+
+    def _answer(self, _: Any, message: State, __: Any) -> None:
+        """What the module asked for; a question that makes no sense gets no answer."""
+        answers: dict[str, Callable[[State], State]] = {"tab": self._tab, "rows": self._rows}
+        try:
+            self.send(answers[message["ask"]](message))
+        except (KeyError, IndexError, TypeError):
+            return
+
+    def _tab(self, message: State) -> State:
+        return {"tab": message["tab"], "content": _content(self._page.tabs[message["tab"]])}
+
+    def _rows(self, message: State) -> State:
+        pictures = [each for each in self._page.tabs[message["tab"]].blocks.get() if _is_picture(each)]
+        first = int(message["row"])
+        rows = _lines(pictures[message["part"]].program[first : first + ROWS_AT_ONCE])
+        return {"tab": message["tab"], "part": message["part"], "row": first, "rows": rows}
+
+
+# -- the state -------------------------------------------------------------------------------------
+
+
+def _state(page: Page) -> State:
+    return {
+        "head": html.head(page, _medium([])),
+        "notes": html.fragment(page.notes, _medium([])),
+        "tabs": [_tab_state(tab) for tab in page.tabs],
+    }
+
+
+def _tab_state(tab: Tab) -> State:
+    content = None if waits(tab) else _content(tab)
+    return {"title": visible(tab.title), "hint": visible(tab.hint), "content": content}
+
+
+def _content(tab: Tab) -> State:
+    """A tab's blocks as HTML with a place for each part that the module draws."""
+    try:
+        blocks = tab.blocks.get()
+    except Exception as error:  # noqa: BLE001 - display never raises; the words say what went wrong
+        return {"html": html.broken(error, _medium([])), "parts": []}
+    parts: list[State] = []
+    return {"html": html.fragment(blocks, _medium(parts)), "parts": parts}
+
+
+def _medium(parts: list[State]) -> html.Medium:
+    """HTML with classes; programs and charts are collected in `parts` and leave a place."""
+
+    def picture(each: html.Picture) -> str:
+        parts.append(_part(each))
+        return _PLACE
+
+    return html.Medium(paint=html.classes, picture=picture, most=MAX_TABLE_ROWS)
+
+
+def _is_picture(each: Block) -> bool:
+    return isinstance(each, Program | Chart | Heat)
+
+
+def _part(each: html.Picture) -> State:
+    match each:
+        case Program():
+            return _program(each)
+        case Chart():
+            return _chart(each)
+        case Heat():
+            return _heat(each)
+        case _:
+            assert_never(each)
+
+
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def _program(program: Program) -> State:
+    listing = [line.text for line in program.source]
+    return {
+        "kind": "program",
+        "language": visible(program.language),
+        "columns": [visible(title) for title in program.columns],
+        "source": [_source_line(line) for line in program.source],
+        "rows": _lines(program.program[:ROWS_AT_ONCE]),
+        "total": len(program.program),
+        "cut": program.cut,
+        "wide": min(max(map(len, program.program), default=0), MAX_COLUMNS),
+        "sourceTies": _packed("i", flattened(((i, t.source) for i, t in enumerate(program.ties)), listing)),
+        "programTies": _packed(
+            "i", flattened(((i, t.program) for i, t in enumerate(program.ties)), program.program)
+        ),
+    }
+
+
+def _source_line(line: SourceLine) -> State:
+    return {
+        "number": line.number,
+        "text": _line(line.text),
+        "cells": [visible(cell) for cell in line.cells],
+        "share": line.share,
+        "tone": line.tone,
+    }
+
+
+def _lines(rows: Sequence[str]) -> list[str]:
+    return [_line(row) for row in rows]
+
+
+def _line(row: str) -> str:
+    line = visible_line(row)
+    return line if len(line) <= MAX_COLUMNS else f"{line[:MAX_COLUMNS]}…"
+
+
+def _chart(chart: Chart) -> State:
+    return {
+        "kind": "chart",
+        "series": [_series(series) for series in chart.series],
+        "x": visible(chart.x),
+        "y": visible(chart.y),
+        "alt": visible(chart.alt),
+        "logX": chart.log_x,
+        "logY": chart.log_y,
+        "mark": chart.mark_x,
+    }
+
+
+def _series(series: Series) -> State:
+    numbers = {name: _packed("d", getattr(series, name)) for name in ("x", "y", "low", "high")}
+    looks = {"tone": series.tone, "dashed": series.dashed, "points": series.points}
+    return {"name": visible(series.name)} | numbers | looks
+
+
+def _heat(heat: Heat) -> State:
+    return {
+        "kind": "heat",
+        "values": _packed("d", (value for row in heat.values for value in row)),
+        "across": len(heat.values[0]) if heat.values else 0,
+        "down": len(heat.values),
+        "largest": largest(heat),
+        "rows": visible(heat.rows),
+        "columns": visible(heat.columns),
+        "alt": visible(heat.alt),
+    }
+
+
+def _packed(kind: Literal["i", "d"], numbers: Iterable[float]) -> str:
+    """Numbers as base64 of 32-bit integers or 64-bit floats, in the machine's (little-endian) order."""
+    return base64.b64encode(array(kind, numbers).tobytes()).decode("ascii")  # type: ignore[type-var]
