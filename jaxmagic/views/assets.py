@@ -29,8 +29,12 @@ def module(*names: str) -> str:
 
 @cache
 def styles(*names: str) -> str:
-    """One style sheet: the look that every view shares, then these files."""
-    return "\n".join(source(name) for name in ("look.css", *names))
+    """One style sheet: the look that every view shares, then these files.
+
+    A host styles bare tags inside its outputs; within `.jm` the look goes before that.
+    """
+    scoped = source("look.css").replace("\n.jm-", "\n.jm .jm-")
+    return "\n".join((scoped, *map(source, names)))
 
 
 @cache

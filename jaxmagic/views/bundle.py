@@ -66,6 +66,18 @@ def outputs(page: Page, *, html: bool, live: bool) -> list[Bundle]:
     return Shown(page, html=html, live=live).outputs
 
 
+def twins(page: Page, widget: str) -> list[Bundle]:
+    """A page and a live view made elsewhere, as twin outputs.
+
+    Args:
+        page: what to show where the view does not run.
+        widget: the id of the view's model.
+    """
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget}
+    static_twin = {"text/plain": _text(page, None), "text/html": _static(page, twin=True)}
+    return [static_twin, {WIDGET: view, "text/plain": "", "text/html": ""}]
+
+
 def _text(page: Page, columns: int | None) -> str:
     try:
         return plain.render(page, columns)

@@ -56,7 +56,7 @@ def heat(drawn: Heat) -> str:
     from matplotlib.figure import Figure
 
     with matplotlib.style.context(["default", SETTINGS]):
-        figure = Figure(figsize=(4.6, 3.4), layout="constrained", dpi=110)
+        figure = Figure(figsize=(4.0, 3.0), layout="constrained", dpi=144)
         axes = figure.add_subplot()
         axes.imshow(_shades(drawn), interpolation="nearest", aspect="auto")
         axes.set_xlabel(visible(drawn.columns))
@@ -83,12 +83,15 @@ def _shades(drawn: Heat) -> Any:
 
 def _series(axes: Axes, series: Series) -> None:
     colour = colours().get(series.tone, GREY)
-    style = {"linestyle": "none", "marker": "o", "markersize": 3} if series.points else {"linewidth": 1.6}
-    if series.dashed and not series.points:
-        style["linestyle"] = (0, (4, 3))
-    axes.plot(series.x, series.y, color=colour, label=visible(series.name), **style)
+    axes.plot(series.x, series.y, color=colour, label=visible(series.name), **_stroke(series))
     if series.low and series.high:
         axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _stroke(series: Series) -> dict[str, Any]:
+    if series.points:
+        return {"linestyle": "none", "marker": "o", "markersize": 3}
+    return {"linewidth": 1.6, "linestyle": (0, (4, 3)) if series.dashed else "solid"}
 
 
 def _axes(axes: Axes, drawn: Chart) -> None:

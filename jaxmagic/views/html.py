@@ -181,7 +181,7 @@ def _fold(tab: Tab, medium: Medium, *, open: bool) -> str:
 
 def _body(tab: Tab, medium: Medium) -> str:
     if waits(tab):
-        return hint(tab.hint, medium)
+        return hint(f"not made yet: {tab.hint}", medium)
     try:
         blocks = tab.blocks.get()
     except Exception as error:  # noqa: BLE001 - display never raises
@@ -197,7 +197,7 @@ def _block(each: Block, medium: Medium) -> str:
         case Prose():
             return _tag("p", sentence(each.words, medium), medium.paint("jm-prose"))
         case Aside():
-            return _tag("div", sentence(each.words, medium), _edged(each.tone, medium))
+            return _tag("div", sentence(each.words, medium), medium.paint(f"jm-aside jm-edge-{each.tone}"))
         case Table():
             return _table(each, medium)
         case Code():
@@ -206,12 +206,6 @@ def _block(each: Block, medium: Medium) -> str:
             return medium.picture(each)
         case _:
             assert_never(each)
-
-
-def _edged(tone: Tone, medium: Medium) -> str:
-    """A note's look; its edge has the colour of its tone."""
-    colour = assets.colours().get(tone, "currentColor")
-    return _with_style(medium.paint("jm-aside"), f"border-left-color:{colour}")
 
 
 def _table(table: Table, medium: Medium) -> str:
@@ -243,10 +237,8 @@ def _cell(cell: Cell, medium: Medium) -> str:
 def _bar(bar: Bar, medium: Medium) -> str:
     """A filled track; without styles, block characters of the same length."""
     share = _percent(bar.share)
-    colour = assets.colours().get(bar.tone, assets.colours()["accent"])
-    fill = f"width:{share:.1f}%;background:{colour}"
     blocks = _BLOCKS[: max(round(share / 100 * len(_BLOCKS)), 1 if share else 0)]
-    inner = _tag("span", blocks, _with_style(medium.paint("jm-fill"), fill))
+    inner = _tag("span", blocks, _with_style(medium.paint(f"jm-fill jm-{bar.tone}"), f"width:{share:.1f}%"))
     if bar.low is not None and bar.high is not None:
         low, high = _percent(bar.low), _percent(bar.high)
         place = f"left:{low:.1f}%;width:{max(high - low, 0.0):.1f}%"
@@ -298,16 +290,16 @@ def _picture(picture: Picture) -> str:
         case Program():
             return _program(picture, STATIC)
         case Chart():
-            return _image(chart.chart(picture), picture.alt)
+            return _image(chart.chart(picture), picture.alt, 614)
         case Heat():
-            return _image(chart.heat(picture), picture.alt)
+            return _image(chart.heat(picture), picture.alt, 384)
         case _:
             assert_never(picture)
 
 
-def _image(uri: str, alt: str) -> str:
+def _image(uri: str, alt: str, width: int) -> str:
     words = escape(alt)
-    return f'<img src="{uri}" alt="{words}" title="{words}"{_inlined("jm-chart")}>'
+    return f'<img src="{uri}" width="{width}" alt="{words}" title="{words}"{_inlined("jm-chart")}>'
 
 
 def _program(program: Program, medium: Medium) -> str:

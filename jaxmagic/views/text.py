@@ -63,7 +63,7 @@ def _page(page: Page, columns: int) -> Iterator[str]:
 
 def _tab(tab: Tab, columns: int) -> Iterator[str]:
     if waits(tab):
-        yield from textwrap.wrap(visible(tab.hint), columns)
+        yield from textwrap.wrap(f"not made yet: {visible(tab.hint)}", columns)
         return
     try:
         blocks = tab.blocks.get()
@@ -208,7 +208,7 @@ def _source(program: Program) -> Iterator[str]:
         ]
         for line in program.source
     ]
-    aligns: list[Align] = ["right", *(["left"] if bars else []), *(["right"] * len(program.columns)), "left"]
+    aligns: list[Align] = ["left" if title in ("", "source") else "right" for title in titles]
     yield from _aligned([titles, *rows], aligns)
 
 

@@ -235,7 +235,8 @@ class Browser:
 
     def command(self, page, command: str, arguments: dict | None = None) -> None:
         page.evaluate(
-            "([c, a]) => window.jupyterapp.commands.execute(c, a).then(() => true)", [command, arguments or {}]
+            "([c, a]) => window.jupyterapp.commands.execute(c, a).then(() => true)",
+            [command, arguments or {}],
         )
 
     def run_all(self, page, timeout: int = 120_000) -> None:

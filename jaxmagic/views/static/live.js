@@ -239,16 +239,15 @@ function pieces(text, ranges, language) {
 
 /* A listing of many lines of which those in sight are in the document. */
 class Pane {
-  constructor({ label, total, wide, ranges, line, extra }) {
+  constructor({ label, total, wide, ranges, line, heading }) {
     Object.assign(this, { total, ranges, line });
     this.lit = new Set();
     this.shown = [-1, -1];
     this.rows = make("div", "jm-rows");
     this.space = make("div", "jm-space", {}, this.rows);
     this.space.style.height = `${total * ROW}px`;
-    this.space.style.minWidth = `${wide + 3}ch`;
-    this.scroller = make("div", "jm-scroller", { tabindex: "0", role: "group", "aria-label": label }, this.space);
-    this.node = make("div", "jm-pane-live", {}, ...(extra ? [extra] : []), this.scroller);
+    this.space.style.minWidth = heading.style.minWidth = `${wide + 3}ch`;
+    this.scroller = make("div", "jm-scroller", { tabindex: "0", role: "group", "aria-label": label }, heading, this.space);
     this.scroller.addEventListener("scroll", () => this.draw());
     this.watch = new ResizeObserver(() => this.draw());
     this.watch.observe(this.scroller);
@@ -302,7 +301,8 @@ class Pane {
   reveal(row) {
     const top = row * ROW;
     const { scrollTop, clientHeight } = this.scroller;
-    if (top < scrollTop || top + ROW > scrollTop + clientHeight) {
+    // The heading, one line high, stands before the first line and stays in sight.
+    if (top < scrollTop || top + 2 * ROW > scrollTop + clientHeight) {
       this.scroller.scrollTop = Math.max(top - clientHeight / 3, 0);
       this.draw();
     }
@@ -325,7 +325,7 @@ class ProgramPart {
     this.source = this.sourcePane(part);
     this.program = this.programPane(part);
     this.status = make("p", "jm-status", { "aria-live": "polite" });
-    const panes = make("div", "jm-panes-live", {}, this.source.node, this.program.node);
+    const panes = make("div", "jm-panes-live", {}, this.source.scroller, this.program.scroller);
     place.append(panes, this.status);
     this.listen(this.source, this.program);
     this.listen(this.program, this.source);
@@ -346,13 +346,13 @@ class ProgramPart {
     const grid = [`${Math.max(widths[0], 3)}ch`, bars ? "44px" : "0", ...widths.slice(1).map((n) => `${n}ch`), "auto"];
     const ranges = new Ranges(part.sourceTies);
     const columns = grid.join(" ");
-    const extra = make("div", "jm-r jm-listing-head", { "aria-hidden": "true" });
-    extra.style.gridTemplateColumns = columns;
-    for (const title of ["", "", ...part.columns]) extra.append(make("span", "jm-cell", {}, title));
-    extra.append(make("span", "jm-text", {}, "source"));
+    const heading = make("div", "jm-r jm-listing-head", { "aria-hidden": "true" });
+    heading.style.gridTemplateColumns = columns;
+    for (const title of ["", "", ...part.columns]) heading.append(make("span", "jm-cell", {}, title));
+    heading.append(make("span", "jm-text", {}, "source"));
     const wide = widest(lines.map((line) => line.text)) + widths.reduce((a, b) => a + b, 8);
     const line = (i) => sourceRow(lines[i], part.columns.length, columns, ranges.at(i));
-    return new Pane({ label: "source", total: lines.length, wide, ranges, line, extra });
+    return new Pane({ label: "source", total: lines.length, wide, ranges, line, heading });
   }
 
   programPane(part) {
@@ -360,8 +360,8 @@ class ProgramPart {
     const line = (i) => this.programRow(i, ranges);
     const cut = part.cut ? `, ${part.cut.toLocaleString("en")} more lines cut` : "";
     const title = `${part.language} · ${part.total.toLocaleString("en")} ${part.total === 1 ? "line" : "lines"}${cut}`;
-    const extra = make("div", "jm-listing-head jm-text", { "aria-hidden": "true" }, title);
-    return new Pane({ label: part.language, total: part.total, wide: part.wide, ranges, line, extra });
+    const heading = make("div", "jm-listing-head jm-text", { "aria-hidden": "true" }, title);
+    return new Pane({ label: part.language, total: part.total, wide: part.wide, ranges, line, heading });
   }
 
   programRow(i, ranges) {
@@ -416,16 +416,16 @@ class ProgramPart {
     } else if (event.key === "Enter" || event.key === " ") this.pinned = this.lit.length > 0 && !this.pinned;
     else if (event.key === "Escape") this.pin([], pane, partner);
     else return;
-    this.node_pinned();
+    this.markPinned();
     event.preventDefault();
   }
 
-  node_pinned() {
+  markPinned() {
     this.status.classList.toggle("jm-pinned", this.pinned);
   }
 
   show(ties, pane, partner) {
-    this.node_pinned();
+    this.markPinned();
     if (String(ties) === String(this.lit) && this.status.textContent) return;
     this.lit = ties;
     const lit = new Set(ties);
@@ -509,24 +509,24 @@ class ChartPart {
     const { part } = this;
     const style = getComputedStyle(this.place);
     const colour = (name) => style.getPropertyValue(`--jm-${name === "warn" ? "heat" : name}`).trim() || "#858c96";
-    const series = [{ label: part.x, value: (_, x) => figure(x) }];
+    const series = [{ label: part.x, value: (_, x) => (x == null ? "–" : plain(x)) }];
     const bands = [];
     for (const each of part.series) {
       series.push(line(each, colour(each.tone === "plain" ? "fg" : each.tone)));
       if (!banded(each)) continue;
-      const edge = { show: true, stroke: "transparent", width: 0, points: { show: false } };
+      const edge = { class: "jm-edge", stroke: "transparent", width: 0, points: { show: false } };
       series.push({ ...edge, label: `${each.name} low` }, { ...edge, label: `${each.name} high` });
       bands.push({ series: [series.length - 1, series.length - 2], fill: `color-mix(in srgb, ${colour(each.tone)} 18%, transparent)` });
     }
     const axis = { stroke: colour("muted"), font: "11px system-ui", grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
-    const values = (_, ticks) => ticks.map((tick) => (tick == null ? "" : figure(tick)));
+    const values = (_, marks) => marks.map((y) => (y == null ? "" : figure(y)));
     return {
       width: this.width(),
       height: HEIGHT,
       series,
       bands,
       axes: [
-        { ...axis, grid: { show: false }, label: part.x, labelFont: "11px system-ui", labelSize: 18, size: 30, values: plain },
+        { ...axis, grid: { show: false }, label: part.x, labelFont: "11px system-ui", labelSize: 16, size: 26, values: ticks },
         { ...axis, label: part.y, labelFont: "11px system-ui", labelSize: 18, size: 56, values },
       ],
       scales: { x: { time: false, distr: part.logX ? 3 : 1 }, y: { distr: part.logY ? 3 : 1 } },
@@ -537,10 +537,14 @@ class ChartPart {
 }
 
 const banded = (series) => series.low !== "" && series.high !== "";
-const plain = (_, ticks) => ticks.map((tick) => (tick == null ? "" : String(Number(tick.toPrecision(6)))));
+const plain = (x) => String(Number(x.toPrecision(6)));
+const ticks = (_, marks) => marks.map((x) => (x == null ? "" : plain(x)));
 
 function line(series, stroke) {
-  const drawn = { label: series.name, stroke, width: 1.8, value: (_, y) => figure(y), points: { show: false } };
+  // The edges of a band are the two series after its line.
+  const told = (plot, y, i, at) =>
+    banded(series) && y != null ? `${figure(y)} (${figure(plot.data[i + 1][at])} to ${figure(plot.data[i + 2][at])})` : figure(y);
+  const drawn = { label: series.name, stroke, width: 1.8, value: told, points: { show: false }, pxAlign: 0 };
   if (series.dashed) drawn.dash = [5, 4];
   if (series.points) Object.assign(drawn, { paths: () => null, points: { show: true, size: 5, fill: stroke } });
   return drawn;

@@ -4,7 +4,7 @@
 // `DEPTH` questions at a time; what the hand does meanwhile is asked when an answer comes, so that the
 // last position is never lost and no queue builds up.
 
-const DEPTH = 2;
+const DEPTH = 3;
 const PATIENCE = 4000; // milliseconds without an answer until we say so
 
 // -- words -----------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ function makeEffects(names) {
 // Jupyter's server sends by Nagle's rule: an answer waits there until the browser acknowledges the packet
 // before it ("busy"), which it does after 40 ms, or at once with anything that it sends. So while an
 // answer is due we send something: the time to a picture falls from 60 ms to below 20.
-const NUDGES = [7, 14, 28]; // milliseconds after the question
+const NUDGES = [7, 21]; // milliseconds after the question, unless another one was asked since
 
 // Asks about the newest state only; `onAnswer(figures, refused)`, `onSilence(true or false)`.
 function makeAsker(model, current, onAnswer, onSilence) {
@@ -223,7 +223,7 @@ function makeAsker(model, current, onAnswer, onSilence) {
     asked += 1;
     const question = asked;
     model.send({ ask: question, city: current() });
-    for (const delay of NUDGES) setTimeout(() => answered < question && model.send({ nudge: question }), delay);
+    for (const delay of NUDGES) setTimeout(() => answered < question && asked === question && model.send({ nudge: question }), delay);
     watch();
   }
   function listen(message, buffers) {
