@@ -38,7 +38,13 @@ def annotated_type(annotation: Any, namespace: Mapping[str, Any]) -> ArrayType |
         None where it says none, or leaves a size open.
     """
     if isinstance(annotation, str):
-        return array_type(annotation) or annotated_type(_evaluated(annotation, namespace), namespace)
+        return array_type(annotation) or _spelt(_evaluated(annotation, namespace))
+    return _spelt(annotation)
+
+
+def _spelt(annotation: Any) -> ArrayType | None:
+    if isinstance(annotation, str):
+        return array_type(annotation)
     if isinstance(annotation, type) and annotation in _SCALARS:
         return ArrayType(_SCALARS[annotation], ())
     return _jaxtyping(annotation)
@@ -47,10 +53,9 @@ def annotated_type(annotation: Any, namespace: Mapping[str, Any]) -> ArrayType |
 def _evaluated(annotation: str, namespace: Mapping[str, Any]) -> Any:
     """An annotation that `from __future__ import annotations` left as text; None where it is no code."""
     try:
-        value = eval(annotation, dict(namespace))
+        return eval(annotation, dict(namespace))
     except Exception:  # noqa: BLE001 # whatever a user wrote as an annotation
         return None
-    return None if isinstance(value, str) else value
 
 
 def _jaxtyping(annotation: Any) -> ArrayType | None:

@@ -301,7 +301,7 @@ def _target_of_last(
     last: Expression, kept: Mapping[int, Any], magic: str, scope: dict[str, Any]
 ) -> Target | None:
     root = find.peeled(last.tree)
-    if isinstance(root, ast.Call) and find.users_own(kept.get(id(root.func))):
+    if isinstance(root, ast.Call) and find.names_callee(root) and find.users_own(kept.get(id(root.func))):
         args, kwargs = find.arguments(root, lambda node: kept[id(node)])
         return find.call_target(last, root, kept[id(root.func)], args, kwargs)
     if any(isinstance(node, ast.Await) for node in ast.walk(root)):

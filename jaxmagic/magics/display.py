@@ -46,6 +46,23 @@ def show(result: object) -> None:
         Screen(shell).show(result)
 
 
+def publish(outputs: Callable[..., list[Bundle]]) -> None:
+    """Publish what a front end can show; without IPython, print its text.
+
+    Args:
+        outputs: makes the bundles, asked with `html` and `live` (see `Screen`).
+    """
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        print(outputs(html=False, live=False)[0]["text/plain"])
+        return
+    screen = Screen(shell)
+    for bundle in outputs(html=screen.html, live=screen.live):
+        screen.publish(bundle)
+
+
 def text_of(result: object, opening: str = "") -> str:
     """A result in words, for a terminal."""
     return str(_shown(result, opening, html=False, live=False)[0].get("text/plain", ""))

@@ -145,7 +145,7 @@ def _mask(text: str, taken: Container[str]) -> tuple[str, dict[str, ArrayType]]:
         own = found["dtype"] in taken and found["shape"].strip()  # nobody indexes with nothing
         if own or any(start <= found.start() < end for start, end in literals):
             return found[0]
-        placeholder = str(len(types)).rjust(len(found[0]), "ƒ")
+        placeholder = str(len(types)).rjust(len(found[0]), "_")
         types[placeholder] = _type(found)
         return placeholder
 

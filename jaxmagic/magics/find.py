@@ -11,7 +11,7 @@ import functools
 import inspect
 import sysconfig
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +49,7 @@ def from_text(text: str, magic: str, scope: Scope, *, bare: bool = False) -> Tar
     """
     expression = read(text, magic, scope)
     root = peeled(expression.tree)
-    if isinstance(root, ast.Call):
+    if isinstance(root, ast.Call) and names_callee(root):
         function = expression.value_of(root.func, scope)
         if users_own(function):
             args, kwargs = arguments(root, lambda node: expression.value_of(node, scope))
@@ -118,6 +118,11 @@ def _signature(function: Any) -> inspect.Signature | None:
 
 
 # -- whose function it is -------------------------------------------------------------------------
+
+
+def names_callee(call: ast.Call) -> bool:
+    """Whether the callee is named, not spelt out: a lambda may capture arrays, so its call is looked into."""
+    return not any(isinstance(node, ast.Lambda) for node in ast.walk(call.func))
 
 
 def users_own(value: Any) -> bool:
@@ -228,7 +233,8 @@ def inputs_of(
 
     free = free_names(root)
     found = _named(expression, free, scope, is_input) + _reached(expression, root, free, scope)
-    inside = {id(node) for item in found for place in item.places for node in ast.walk(place)}
+    places = (place for item in found for place in item.places)
+    inside = {id(node) for place in places for node in ast.walk(place) if isinstance(node, ast.expr)}
     found += _made(expression, root, free, inside, scope, made)
     return tuple(sorted(_named_apart(expression, found), key=lambda item: _start(item.places[0])))
 
@@ -352,10 +358,14 @@ def _named_apart(expression: Expression, inputs: Sequence[Input]) -> list[Input]
     letters = iter("abcdefghijklmnopqrstuvwxyz")
     return [
         item
-        if item.name in taken
-        else Input(fresh(item.name or next(letters, "input"), taken), item.value, item.places)
+        if item.name and isinstance(item.places[0], ast.Name)
+        else Input(fresh(item.name or _letter(letters, taken), taken), item.value, item.places)
         for item in sorted(inputs, key=lambda item: _start(item.places[0]))
     ]
+
+
+def _letter(letters: Iterator[str], taken: set[str]) -> str:
+    return next((letter for letter in letters if letter not in taken), "input")
 
 
 # -- a function from an expression ----------------------------------------------------------------
