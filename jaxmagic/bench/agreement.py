@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 from jaxmagic.results import Agreement
@@ -40,6 +42,7 @@ class Difference:
 
     @property
     def ok(self) -> bool:
+        """Whether they count as the same."""
         return not self.where
 
 
@@ -85,7 +88,13 @@ def dtypes(result: Any) -> str:
 
 def _leaves(name: str, tree: Any) -> list[tuple[str, Any]]:
     flat, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: node is None)
-    return [(name + jax.tree_util.keystr(path), leaf) for path, leaf in flat]
+    return [(name + jax.tree_util.keystr(path), _readable(leaf)) for path, leaf in flat]
+
+
+def _readable(leaf: Any) -> Any:
+    """Random keys as the numbers that they are made of."""
+    is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.random.key_data(leaf) if is_key else leaf
 
 
 def _values(count: int) -> str:
@@ -152,7 +161,17 @@ def _first_wrong(
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     at = f"[{', '.join(map(str, index))}]" if index else ""
     many = f", {int(wrong.sum()):,} of {wrong.size:,} values differ" if wrong.size > 1 else ""
-    return f"{place}{at}: {a[index]:.6g} against {b[index]:.6g}{many}"
+    return f"{place}{at}: {_number(a[index])} against {_number(b[index])}{many}"
+
+
+def _number(value: Any) -> str:
+    """To seven digits, whole numbers in full."""
+    whole = not isinstance(value, complex) and math.isfinite(value) and value == int(value)
+    return (
+        f"{int(value):,}"
+        if whole and abs(value) < 1e18
+        else f"{complex(value) if isinstance(value, complex) else float(value):.7g}"
+    )
 
 
 def _is_number(array: np.ndarray[Any, Any]) -> bool:
@@ -173,9 +192,11 @@ def _widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _tolerance(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
     """The square root of the coarser side's rounding error; none for integers and booleans."""
-    return max(
-        math.sqrt(float(jax.numpy.finfo(side.dtype).eps)) if _inexact(side) else 0.0 for side in (a, b)
-    )
+    return max(math.sqrt(_rounding(side)) if _inexact(side) else 0.0 for side in (a, b))
+
+
+def _rounding(array: np.ndarray[Any, Any]) -> float:
+    return float(ml_dtypes.finfo(array.dtype).eps)  # type: ignore[no-untyped-call]  # ml_dtypes' own
 
 
 def _inexact(array: np.ndarray[Any, Any]) -> bool:

@@ -3,148 +3,224 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
-from jaxmagic.bench import inputs
+from jaxmagic.analysis.inputs import is_jitted, plain
+from jaxmagic.bench import inputs, programs
 from jaxmagic.bench.agreement import Outcome
-from jaxmagic.bench.captures import Lifted, is_jitted, lift, split
+from jaxmagic.bench.captures import Lifted, lift
 from jaxmagic.bench.instruments import Instruments
 from jaxmagic.bench.sampling import Entrant
 from jaxmagic.results import Memory, Port
 from jaxmagic.target import Target
 
+Scope = Callable[[], AbstractContextManager[Any]]
+# Below this many seconds a call it matters what calling any compiled function costs.
+SHORT = 200e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What is known of a contender's compiled program.
+
+    Args:
+        seconds: (trace, lower, compile).
+        memory: what it holds.
+        constant: whether its results do not depend on its inputs.
+        folded: bytes of constants inside it.
+        transfer: seconds to copy its inputs to the device.
+        floor: seconds that calling any compiled function takes; None where that does not matter.
+    """
+
+    seconds: tuple[float, float, float]
+    memory: Memory | None
+    constant: bool
+    folded: int
+    transfer: float
+    floor: float | None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """A contender after its first calls.
+    """A contender after its first call.
 
     Args:
         entrant: how to call it again.
-        outcome: what its first call did.
-        first_call: seconds of the first call, compiling included.
+        outcome: what its first call did; None once it was compared.
+        first_call: seconds of that call, compiling included.
         expected: seconds that the next call will take, as far as known.
-        compile_seconds: (trace, lower, compile).
-        memory: of the compiled program.
-        traced: the program, as `jax.stages.Traced`.
+        program: of a contender under jit.
         captured: names of what was captured and became an input.
     """
 
     entrant: Entrant
-    outcome: Outcome
+    outcome: Outcome | None
     first_call: float
     expected: float
-    compile_seconds: tuple[float, float, float] | None = None
-    memory: Memory | None = None
-    traced: Any = None
+    program: Program | None = None
     captured: tuple[str, ...] = ()
 
 
 def by_numpy(name: str, target: Target, tools: Instruments) -> Side:
     """The function as it is, on NumPy copies of its inputs."""
-    return _by_call(name, target, inputs.for_numpy, tools)
+    return _by_call(name, target, inputs.for_numpy, tools, nullcontext)
 
 
-def eagerly(name: str, target: Target, port: Port | None, tools: Instruments) -> Side:
+def eagerly(name: str, target: Target, port: Port | None, tools: Instruments, scope: Scope) -> Side:
     """The function on JAX arrays, operation by operation."""
-    return _by_call(name, target, inputs.for_jax, tools, port)
+    target = Target(function=plain(target.function), args=target.args, kwargs=target.kwargs, name=target.name)
+    return _by_call(name, target, inputs.for_jax, tools, scope, port)
 
 
-def as_is(name: str, target: Target, tools: Instruments) -> Side:
-    """A labelled contender: whatever it is, on copies of its inputs as they are."""
-    return _by_call(name, target, inputs.as_they_are, tools)
+def as_is(name: str, target: Target, tools: Instruments, scope: Scope) -> Side:
+    """Whatever it is, on copies of its inputs as they are."""
+    return _by_call(name, target, inputs.as_they_are, tools, scope)
+
+
+def by_jit(name: str, target: Target, port: Port | None, tools: Instruments, scope: Scope) -> Side:
+    """The function under jit, all arrays as arguments; tracing, lowering and compiling timed apart."""
+    with scope():
+        try:
+            return _by_jit(name, target, port, tools, scope, programs.is_traced)
+        except jax.errors.ConcretizationTypeError:
+            if not programs.has_numbers((target.args, dict(target.kwargs))):
+                raise
+            return _by_jit(name, target, port, tools, scope, programs.is_traced_array)
 
 
 def _by_call(
-    name: str, target: Target, convert: Callable[[Any], Any], tools: Instruments, port: Port | None = None
+    name: str,
+    target: Target,
+    convert: Callable[[Any], Any],
+    tools: Instruments,
+    scope: Scope,
+    port: Port | None = None,
 ) -> Side:
     lifted = lift(target.function)
     given = (target.args, dict(target.kwargs), lifted.values)
-    before, own = convert(given), convert(given)
-    call = _call(lifted, own)
-    start = tools.now()
-    result = jax.block_until_ready(call())
-    synchronise(result)
-    seconds = tools.now() - start
+    with scope():
+        before, own = convert(given), convert(given)
+        call = _call(lifted, own)
+        start = tools.now()
+        result = wait(call())
+        seconds = tools.now() - start
     changed = _changed(target, lifted, before, own)
-    spoils = bool(changed) or _used_up(own)
     entrant = Entrant(
         name=name,
         prepare=lambda: _call(lifted, convert(given)),
         finish=finish_for(result),
-        spoils=spoils,
-        input_bytes=sys.maxsize if changed.keys() & _slot_names(lifted) else inputs.size(given),
+        spoils=bool(changed) or _used_up(own),
+        # Only one call at a time finds its own captured arrays in the slots.
+        input_bytes=sys.maxsize if changed.keys() & {*lifted.names} else inputs.size(given),
+        scope=scope,
     )
-    return Side(
-        entrant=entrant,
-        outcome=_with_port(result, changed, port),
-        first_call=seconds,
-        expected=seconds,
-        captured=tuple(_slot_names(lifted)),
-    )
+    outcome = _outcome(result, changed, port)
+    return Side(entrant=entrant, outcome=outcome, first_call=seconds, expected=seconds, captured=lifted.names)
 
 
-def by_jit(name: str, target: Target, port: Port | None, tools: Instruments) -> Side:
-    """The function under jit, all arrays as arguments; tracing, lowering and compiling timed apart."""
+def _by_jit(
+    name: str,
+    target: Target,
+    port: Port | None,
+    tools: Instruments,
+    scope: Scope,
+    traces: Callable[[Any], bool],
+) -> Side:
     lifted = lift(target.function)
-    jitted, traced_inputs, keywords = _jitted(target, lifted)
-    now = tools.now
-    start = now()
-    traced = jitted.trace(*traced_inputs, **keywords)
-    at_trace = now()
-    lowered = traced.lower()
-    at_lower = now()
-    compiled = lowered.compile()
-    at_compile = now()
-    own = inputs.for_jax((traced_inputs, keywords))
-    start_run = now()
-    result = jax.block_until_ready(jitted(*own[0], **own[1]))
-    run = now() - start_run
-    donated = _used_up(own)
-    given = (traced_inputs, keywords)
+    jitted, given = _jitted(target, lifted, traces)
+    stages, traced, compiled = _compile(jitted, given, tools.now)
+    own = wait(inputs.for_jax(given))
+    start = tools.now()
+    result = wait(jitted(*own[0], **own[1]))
+    run = tools.now() - start
+
+    def prepare() -> Callable[[], Any]:
+        args, kwargs = inputs.for_jax(given)
+        return functools.partial(jitted, *args, **kwargs)
+
     entrant = Entrant(
         name=name,
-        prepare=lambda: functools.partial(jitted, *(copy := inputs.for_jax(given))[0], **copy[1]),
+        prepare=prepare,
         finish=finish_for(result),
-        spoils=donated,
+        spoils=_used_up(own),
         input_bytes=inputs.size(given),
+        scope=scope,
+    )
+    program = Program(
+        seconds=stages,
+        memory=_memory(compiled),
+        constant=programs.is_constant(traced.jaxpr),
+        folded=programs.folded_bytes(traced.jaxpr),
+        transfer=_transfer((target.args, dict(target.kwargs)), tools.now),
+        floor=call_floor(tools.now) if run < SHORT else None,
     )
     return Side(
         entrant=entrant,
-        outcome=_with_port(result, {}, port),
-        first_call=at_compile - start + run,
+        outcome=_outcome(result, {}, port),
+        first_call=sum(stages) + run,
         expected=run,
-        compile_seconds=(at_trace - start, at_lower - at_trace, at_compile - at_lower),
-        memory=_memory(compiled),
-        traced=traced,
-        captured=tuple(_slot_names(lifted)),
+        program=program,
+        captured=lifted.names,
     )
 
 
-def _jitted(target: Target, lifted: Lifted) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """A jitted function and its inputs: the user's own, or one of the traced leaves alone."""
+def _jitted(target: Target, lifted: Lifted, traces: Callable[[Any], bool]) -> tuple[Any, Any]:
+    """A jitted function and its inputs: the user's own as it is, or one of the traced leaves alone."""
+    given = (target.args, dict(target.kwargs))
     if is_jitted(target.function) and not lifted.slots:
-        args, kwargs = inputs.for_jax((target.args, dict(target.kwargs)))
-        return target.function, args, kwargs
-    args, kwargs, captured = inputs.for_jax((target.args, dict(target.kwargs), lifted.values))
-    function = (
-        getattr(lifted.function, "__wrapped__", lifted.function)
-        if is_jitted(lifted.function)
-        else lifted.function
-    )
+        return target.function, inputs.for_jax(given)
+    args, kwargs, captured = inputs.for_jax((*given, lifted.values))
+    function = plain(lifted.function)
 
     def with_captured(values: Any, /, *args: Any, **kwargs: Any) -> Any:
         with lifted.holding(values, captured):
             return function(*args, **kwargs)
 
-    program, traced = split(with_captured, ((captured, *args), kwargs))
-    program.__name__ = target.name if target.name.isidentifier() else "expression"
-    return jax.jit(program), tuple(traced), {}
+    inner, traced = programs.split(with_captured, ((captured, *args), kwargs), traces)
+    inner.__name__ = target.name if target.name.isidentifier() else "expression"
+    return jax.jit(inner), (traced, {})
+
+
+def _compile(
+    jitted: Any, given: Any, now: Callable[[], float]
+) -> tuple[tuple[float, float, float], Any, Any]:
+    """Trace, lower and compile: the seconds of each, the traced and the compiled program."""
+    times = [now()]
+    traced = jitted.trace(*given[0], **given[1])
+    times.append(now())
+    lowered = traced.lower()
+    times.append(now())
+    compiled = lowered.compile()
+    times.append(now())
+    trace, lower, compiling = (after - before for before, after in itertools.pairwise(times))
+    return (trace, lower, compiling), traced, compiled
+
+
+def _transfer(given: Any, now: Callable[[], float]) -> float:
+    start = now()
+    wait(inputs.for_jax(given))
+    return now() - start
+
+
+def call_floor(now: Callable[[], float], calls: int = 100) -> float:
+    """Seconds that calling a compiled function takes at least: the quickest of one that does nothing."""
+    nothing, scalar = jax.jit(lambda x: x), jax.numpy.zeros(())
+    nothing(scalar)
+
+    def once() -> float:
+        start = now()
+        nothing(scalar).block_until_ready()
+        return now() - start
+
+    return min(once() for _ in range(calls))
 
 
 def _call(lifted: Lifted, own: tuple[Any, Any, Any]) -> Callable[[], Any]:
@@ -153,31 +229,28 @@ def _call(lifted: Lifted, own: tuple[Any, Any, Any]) -> Callable[[], Any]:
     return functools.partial(lifted.function, *args, **kwargs)
 
 
-def _slot_names(lifted: Lifted) -> list[str]:
-    return [slot.name for slot in lifted.slots]
-
-
-def _named(target: Target, lifted: Lifted, own: tuple[Any, Any, Any]) -> dict[str, Any]:
-    """Inputs and captured values by name."""
-    args, kwargs, captured = own
-    given = Target(function=target.function, args=args, kwargs=kwargs, name=target.name).named_inputs()
-    return given | dict(zip(_slot_names(lifted), captured, strict=True))
-
-
 def _changed(target: Target, lifted: Lifted, before: Any, after: Any) -> dict[str, Any]:
     """The inputs that a call changed in place, by name, with their new values."""
     old, new = _named(target, lifted, before), _named(target, lifted, after)
     return {name: new[name] for name in new if not inputs.same_bytes(old[name], new[name])}
 
 
+def _named(target: Target, lifted: Lifted, own: tuple[Any, Any, Any]) -> dict[str, Any]:
+    """Inputs and captured values by name."""
+    args, kwargs, captured = own
+    given = Target(function=target.function, args=args, kwargs=kwargs).named_inputs()
+    return given | dict(zip(lifted.names, captured, strict=True))
+
+
 def _used_up(tree: Any) -> bool:
     """Whether a call donated a buffer of its inputs, or moved a random generator on."""
     leaves = jax.tree_util.tree_leaves(tree)
-    return any(isinstance(leaf, jax.Array) and leaf.is_deleted() or inputs.has_state(leaf) for leaf in leaves)
+    deleted = any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves)
+    return deleted or any(map(inputs.has_state, leaves))
 
 
-def _with_port(result: Any, changed: Mapping[str, Any], port: Port | None) -> Outcome:
-    """An outcome; what a port returns besides the result are its changed inputs' new values."""
+def _outcome(result: Any, changed: Mapping[str, Any], port: Port | None) -> Outcome:
+    """What a call did; what a port returns besides the result are its changed inputs' new values."""
     if port is None or not port.mutated:
         return Outcome(result=result, changed=changed)
     first, *rest = result
@@ -196,6 +269,16 @@ def _memory(compiled: Any) -> Memory | None:
     )
 
 
+# -- waiting --------------------------------------------------------------------------------------
+
+
+def wait(result: Any) -> Any:
+    """The result, once it is really there."""
+    jax.block_until_ready(result)
+    synchronise(result)
+    return result
+
+
 def finish_for(result: Any) -> Callable[[Any], Any] | None:
     """The cheapest way to wait for results like this one; None where a result is there on return."""
     if hasattr(result, "block_until_ready"):
@@ -203,16 +286,16 @@ def finish_for(result: Any) -> Callable[[Any], Any] | None:
     leaves = jax.tree_util.tree_leaves(result)
     if any(hasattr(leaf, "block_until_ready") for leaf in leaves):
         return jax.block_until_ready
-    return synchronise if any(_torch_waits(leaves)) else None
+    return synchronise if _torch_waits(leaves) else None
 
 
 def synchronise(result: Any) -> None:
     """Wait for the devices that hold PyTorch results, when PyTorch is loaded."""
-    for wait in _torch_waits(jax.tree_util.tree_leaves(result)):
-        wait()
+    for device_is_done in _torch_waits(jax.tree_util.tree_leaves(result)):
+        device_is_done()
 
 
-def _torch_waits(leaves: Iterable[Any]) -> Iterable[Callable[[], Any]]:
+def _torch_waits(leaves: Iterable[Any]) -> list[Callable[[], Any]]:
     torch = sys.modules.get("torch")
     tensor = getattr(torch, "Tensor", ())
     places = {leaf.device.type for leaf in leaves if isinstance(leaf, tensor)} - {"cpu"}

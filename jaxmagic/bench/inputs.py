@@ -81,9 +81,13 @@ def same_bytes(before: Any, after: Any) -> bool:
 
 
 def _same(a: Any, b: Any) -> bool:
-    if getattr(a, "dtype", None) == object or isinstance(a, jax.Array):
+    if _is_of_objects(a) or isinstance(a, jax.Array):
         return True
     return bool(a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes())
+
+
+def _is_of_objects(array: Any) -> bool:
+    return bool(array.dtype.kind == "O")
 
 
 def _map(change: Leaf, tree: Any) -> Any:
@@ -107,7 +111,7 @@ def _to_numpy(leaf: Any) -> Any:
 
 
 def _to_jax(leaf: Any) -> Any:
-    if isinstance(leaf, np.ndarray | np.generic | jax.Array) and getattr(leaf, "dtype", None) != object:
+    if isinstance(leaf, np.ndarray | np.generic | jax.Array) and not _is_of_objects(leaf):
         return jnp.array(_without_device(leaf))
     return _private(leaf)
 

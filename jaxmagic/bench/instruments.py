@@ -61,10 +61,25 @@ def garbage_held() -> Iterator[None]:
             gc.enable()
 
 
+def own_work(seconds: float = 0.02) -> float:
+    """Cores that this process keeps busy while its own code sleeps (XLA's abandoned work, say)."""
+    start, used = time.perf_counter(), time.process_time()
+    time.sleep(seconds)
+    return (time.process_time() - used) / (time.perf_counter() - start)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
-    """The clock (seconds), the dice that order a batch, and the way to stop a call that runs on."""
+    """What measures and disturbs, so that a test can bring its own.
+
+    Args:
+        now: the clock, in seconds.
+        shuffle: the dice that order the contenders of a batch.
+        cut_off: stops what runs longer than some seconds.
+        own_work: cores that this process keeps busy by itself just now.
+    """
 
     now: Callable[[], float] = time.perf_counter
     shuffle: Callable[[MutableSequence[Any]], None] = random.shuffle
     cut_off: Callable[[float], AbstractContextManager[None]] = cut_off
+    own_work: Callable[[], float] = own_work

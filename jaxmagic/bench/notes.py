@@ -2,79 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import jax
 
 from jaxmagic.bench import statistics
-from jaxmagic.bench.contenders import Side
+from jaxmagic.bench.contenders import Program, Side
 from jaxmagic.results import Benchmark, Note
 
-Maker = Callable[[Benchmark, Mapping[str, Side]], str]
+Sides = Mapping[str, Side]
 
-# Seconds: what the call of an empty jitted function costs at least, twice over.
-DISPATCH = 12e-6
+# Above these a note is due: the share of the call that is dispatch, cores of others, the spread of
+# the batches, bytes folded in, and the share of a call that moving the inputs would add.
+DISPATCH = 0.4
+BUSY = 0.2
+UNSTEADY = 0.1
+FOLDED = 1_000_000
+TRANSFER = 0.2
 
 
-def notes(result: Benchmark, sides: Mapping[str, Side]) -> tuple[Note, ...]:
+def notes(result: Benchmark, sides: Sides) -> tuple[Note, ...]:
     """Every note that applies."""
-    said = ((kind, make(result, sides)) for kind, make in _MAKERS.items())
+    said = [(kind, make(result)) for kind, make in _OF_RESULT.items()]
+    said += [("captured array", _captured(sides))]
+    said += [(kind, make(it)) for it in _programs(result, sides) for kind, make in _OF_PROGRAM.items()]
     return tuple(Note(kind=kind, text=text) for kind, text in said if text)
 
 
-def _interrupted(result: Benchmark, sides: Mapping[str, Side]) -> str:
+def _programs(result: Benchmark, sides: Sides) -> Iterator[_Compiled]:
+    for name, side in sides.items():
+        typical = result.contenders[name].typical
+        if side.program is not None and typical is not None:
+            yield _Compiled(name=name, program=side.program, typical=typical, device=result.device)
+
+
+# -- about the race -------------------------------------------------------------------------------
+
+
+def _interrupted(result: Benchmark) -> str:
     return "Interrupted: the figures are what was measured so far." if result.interrupted else ""
 
 
-def _random(result: Benchmark, sides: Mapping[str, Side]) -> str:
-    if not result.agreement.where.startswith("the results are random"):
+def _busy(result: Benchmark) -> str:
+    others, cores = result.conditions["busy cores of others"], result.conditions["cores"]
+    if others is None or others < BUSY:
         return ""
-    return "The results are random, so whether the sides compute the same was not checked."
+    return f"Other processes kept {others:.1f} of {cores} cores busy meanwhile."
 
 
-def _dispatch(result: Benchmark, sides: Mapping[str, Side]) -> str:
-    jit = result.contenders.get("jax.jit")
-    if jit is None or jit.typical is None or jit.typical > DISPATCH:
-        return ""
-    return "Under jit most of the time is the cost of the call itself: a bigger input would tell more."
-
-
-def _captured(result: Benchmark, sides: Mapping[str, Side]) -> str:
-    names = list(dict.fromkeys(name for side in sides.values() for name in side.captured))
-    if not names:
-        return ""
-    listed = ", ".join(f"`{name}`" for name in names)
-    return (
-        f"{listed} came from outside the function and went in as arguments, so that XLA cannot fold them in."
-    )
-
-
-def _busy(result: Benchmark, sides: Mapping[str, Side]) -> str:
-    others: Any = result.conditions.get("busy cores of others")
-    if others is None or others < 0.2:
-        return ""
-    return f"Something else kept {others:.1f} of {result.conditions['cores']} cores busy meanwhile."
-
-
-def _unsteady(result: Benchmark, sides: Mapping[str, Side]) -> str:
+def _unsteady(result: Benchmark) -> str:
     found = {name: statistics.unsteadiness(side.seconds) or 0.0 for name, side in result.contenders.items()}
     name = max(found, key=lambda name: found[name], default="")
-    if not name or found[name] < 0.1:
+    if not name or found[name] < UNSTEADY:
         return ""
     return f"The batches of `{name}` differ by {found[name]:.0%}: the machine was not steady."
 
 
-def _once(result: Benchmark, sides: Mapping[str, Side]) -> str:
-    names = [name for name, side in result.contenders.items() if sum(map(len, side.seconds)) == 1]
-    listed = ", ".join(f"`{name}`" for name in names)
-    return f"{listed} was timed once only: a longer `--budget` gives an interval." if names else ""
+def _once(result: Benchmark) -> str:
+    names = [f"`{name}`" for name, side in result.contenders.items() if sum(map(len, side.seconds)) == 1]
+    if not names:
+        return ""
+    were = "was" if len(names) == 1 else "were"
+    return f"{_listed(names)} {were} timed once only: a longer `--budget` gives an interval."
 
 
-_MAKERS: dict[str, Maker] = {
+def _threads(result: Benchmark) -> str:
+    numpy, jax_threads = result.conditions["numpy threads"], result.conditions["jax threads"]
+    if numpy == jax_threads or not result.device.startswith("cpu"):
+        return ""
+    return f"NumPy's linear algebra has {numpy} threads and JAX {jax_threads}."
+
+
+def _precision(result: Benchmark) -> str:
+    if not result.conditions["64 bits"] or jax.config.read("jax_enable_x64"):
+        return ""
+    return (
+        "All sides computed with 64 bits, as NumPy does. In your session JAX computes with 32 "
+        "unless `jax_enable_x64` is set."
+    )
+
+
+def _captured(sides: Sides) -> str:
+    names = list(dict.fromkeys(f"`{name}`" for side in sides.values() for name in side.captured))
+    if not names:
+        return ""
+    went = "was passed as an argument" if len(names) == 1 else "were passed as arguments"
+    return f"{_listed(names)} came from outside the function and {went}, so that XLA cannot fold it in."
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+# -- about a compiled program ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compiled:
+    """A contender's program, what a call of it takes, and where."""
+
+    name: str
+    program: Program
+    typical: float
+    device: str
+
+
+def _constant(it: _Compiled) -> str:
+    if not it.program.constant:
+        return ""
+    return "The result does not depend on the inputs, so XLA has nothing to compute in a call."
+
+
+def _folded(it: _Compiled) -> str:
+    if it.program.folded < FOLDED:
+        return ""
+    megabytes = f"{it.program.folded / 1e6:.3g} MB"
+    return f"`{it.name}` holds {megabytes} of constants, with which XLA may have computed ahead of time."
+
+
+def _dispatch(it: _Compiled) -> str:
+    floor = it.program.floor
+    if floor is None or floor < DISPATCH * it.typical:
+        return ""
+    both = f"{floor * 1e6:.2g} µs here, and this one {it.typical * 1e6:.2g} µs"
+    return f"Calling any compiled function takes {both}: larger inputs would tell more."
+
+
+def _transfer(it: _Compiled) -> str:
+    seconds = it.program.transfer
+    if it.device.startswith("cpu") or seconds < TRANSFER * it.typical:
+        return ""
+    return f"Moving the inputs to {it.device} takes {seconds * 1e3:.3g} ms, which is not in these times."
+
+
+_OF_RESULT: dict[str, Callable[[Benchmark], str]] = {
     "interrupted": _interrupted,
-    "random results": _random,
-    "dispatch-bound": _dispatch,
-    "captured array": _captured,
     "machine busy": _busy,
     "unsteady": _unsteady,
     "timed once": _once,
+    "threads": _threads,
+    "precision": _precision,
+}
+_OF_PROGRAM: dict[str, Callable[[_Compiled], str]] = {
+    "constant result": _constant,
+    "folded constants": _folded,
+    "dispatch-bound": _dispatch,
+    "transfer": _transfer,
 }

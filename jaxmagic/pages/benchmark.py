@@ -315,7 +315,8 @@ def _samples(result: Benchmark) -> tuple[Block, ...]:
     if not series:
         return ()
     names = units.listed([each.name for each in series])
-    alt = f"Seconds a call of {names}, sample by sample over {units.counted(_batches(result), 'batch', 'batches')}."
+    batches = units.counted(_batches(result), "batch", "batches")
+    alt = f"Seconds a call of {names}, sample by sample over {batches}."
     return (Chart(series=series, x="batch", y="seconds a call", alt=alt, log_y=True),)
 
 
@@ -335,7 +336,7 @@ def _strip(side: Contender, place: int) -> Series:
         name=_label(side.name),
         x=tuple(x for x, _ in points),
         y=tuple(y for _, y in points),
-        tone=("muted", "forward", "accent", "backward", "warn")[place % 5],  # type: ignore[arg-type]  # all are tones
+        tone=("muted", "forward", "accent", "backward", "warn")[place % 5],
         points=True,
     )
 

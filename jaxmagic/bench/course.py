@@ -1,0 +1,280 @@
+"""A race while it runs: what is known so far, and the result that it comes to."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmagic.analysis import devices, explain
+from jaxmagic.bench import agreement, inputs, statistics
+from jaxmagic.bench.agreement import Outcome
+from jaxmagic.bench.conditions import Load, conditions
+from jaxmagic.bench.contenders import Side
+from jaxmagic.bench.instruments import Instruments, TimeIsUp
+from jaxmagic.bench.notes import notes
+from jaxmagic.bench.sampling import Record, time_calls
+from jaxmagic.bench.sampling import race as take_turns
+from jaxmagic.errors import JaxmagicError
+from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Note, Port, Value
+from jaxmagic.target import Target
+
+Watch = Callable[[Benchmark, float], None]
+
+NUMPY, EAGER, JIT = "numpy", "jax", "jax.jit"
+# Seconds between two reports; the share of the budget that a race may run over, and that it waits
+# for the process to become quiet; cores that count as quiet.
+CALM = 0.25
+OVERRUN = 0.15
+WAITING = 0.1
+QUIET = 0.25
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """A race while it runs.
+
+    Args:
+        target: what is raced.
+        budget: seconds that it may take.
+        tools: clock, dice and stop-watch.
+        watch: is told, now and then.
+        order: the names of the contenders, the reference first.
+        sides: those that are ready; `out` those that could not run.
+        wide: whether JAX computes with 64 bits.
+        said: notes made on the way.
+    """
+
+    target: Target
+    budget: float
+    tools: Instruments
+    watch: Watch | None = None
+    order: tuple[str, ...] = ()
+    sides: dict[str, Side] = field(default_factory=dict)
+    out: dict[str, Contender] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    agreement: Agreement = field(default_factory=lambda: Agreement(ok=None))
+    port: Port | None = None
+    wide: bool = False
+    random: bool = False
+    interrupted: bool = False
+    start: float = 0.0
+    reported: float = 0.0
+    load: Load = field(default_factory=Load.now)
+    facts: dict[str, Any] = field(default_factory=conditions)
+    said: list[Note] = field(default_factory=list)
+
+    def run(self, line_up: Callable[[Course], None]) -> Benchmark:
+        """Make the sides ready, compare them, let them take turns; Ctrl-C ends it with what there is."""
+        self.start = self.reported = self.tools.now()
+        self.wide = inputs.is_64_bit((self.target.args, dict(self.target.kwargs)))
+        try:
+            with _randomness_kept():
+                line_up(self)
+                self.compare()
+                self.await_quiet()
+                self.take_turns()
+        except KeyboardInterrupt:
+            self.interrupted = True
+        result = self.benchmark()
+        return replace(result, notes=result.notes + notes(result, self.sides))
+
+    # -- making ready
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left."""
+        return self.start + self.budget - self.tools.now()
+
+    @property
+    def scope(self) -> Callable[[], AbstractContextManager[Any]]:
+        """What JAX runs in: 64 bits where they are needed, else as the user set it."""
+        return (lambda: jax.enable_x64(self.wide)) if self.wide else nullcontext
+
+    def add(self, name: str, make: Callable[[], Side], limit: float | None = None) -> None:
+        """Make a side ready; when that fails or takes too long, it is out, and it is said why."""
+        seconds = max(self.left, 0.0) + OVERRUN * self.budget if limit is None else limit
+        try:
+            with self.tools.cut_off(seconds):
+                self.sides[name] = make()
+                self.again(name)
+        except TimeIsUp:
+            if name not in self.sides:
+                self.out[name] = cut_off(name, seconds, self.budget)
+        except Exception as error:  # noqa: BLE001 - whatever a user's function raises is its obstacle
+            self.sides.pop(name, None)
+            self.out[name] = obstacle(name, error, self.target)
+        self.report(name)
+
+    def again(self, name: str) -> None:
+        """A second call, where there is time: what a call takes, and whether results are random."""
+        side = self.sides[name]
+        if side.expected > self.left / 4:
+            return
+        kept: list[Any] = []
+
+        def keeping() -> Any:
+            kept[:] = [call()]
+            return kept[0]
+
+        with side.entrant.scope():
+            call = side.entrant.prepare()
+            seconds = time_calls(side.entrant, [keeping], self.tools.now)
+        if name == self.order[0] and side.outcome is not None:
+            first = Outcome(result=side.outcome.result)
+            self.random = not agreement.compare(first, Outcome(result=kept[0])).ok
+        self.sides[name] = replace(side, expected=seconds)
+
+    def compare(self) -> None:
+        """Hold the first outcomes against each other, unless they are random; then let go of them."""
+        found = {name: self.sides[name].outcome for name in self.order if name in self.sides}
+        outcomes = {name: outcome for name, outcome in found.items() if outcome is not None}
+        if self.random:
+            dtypes = {name: agreement.dtypes(outcome.result) for name, outcome in outcomes.items()}
+            self.agreement = Agreement(ok=None, dtypes=dtypes, where=RANDOM)
+        elif outcomes:
+            self.agreement = agreement.agreement(outcomes)
+        self.sides = {name: replace(side, outcome=None) for name, side in self.sides.items()}
+
+    # -- racing
+
+    def await_quiet(self) -> None:
+        """Give what this process still does in the background a moment to end."""
+        until = self.tools.now() + WAITING * self.budget
+        while (busy := self.tools.own_work()) > QUIET:
+            if self.tools.now() >= until:
+                text = (
+                    f"This process itself kept {busy:.1f} cores busy before the race, "
+                    "perhaps with a computation that was interrupted."
+                )
+                self.said.append(Note(kind="process busy", text=text))
+                return
+
+    def take_turns(self) -> None:
+        """The race itself, in what is left of the budget."""
+        ready = [name for name in self.order if name in self.sides]
+        self.records = {
+            name: Record(entrant=self.sides[name].entrant, expected=self.sides[name].expected)
+            for name in ready
+        }
+        until = max(self.start + self.budget, self.tools.now() + OVERRUN / 2 * self.budget)
+        take_turns(list(self.records.values()), until=until, tools=self.tools, report=self.report)
+
+    def report(self, new: str = "") -> None:
+        """Tell the watcher, at a calm rate; at once when a long call has ended."""
+        now = self.tools.now()
+        long = new in self.sides and self.sides[new].first_call > CALM
+        if self.watch is not None and (long or now - self.reported >= CALM):
+            self.reported = now
+            self.watch(self.benchmark(), min(1.0, (now - self.start) / self.budget))
+
+    # -- the result
+
+    def benchmark(self) -> Benchmark:
+        """The result so far."""
+        sides = {name: self.contender(name) for name in self.order if name in self.sides or name in self.out}
+        return Benchmark(
+            name=self.target.name,
+            contenders=sides,
+            agreement=self.agreement,
+            device=devices.current(),
+            budget=self.budget,
+            elapsed=self.tools.now() - self.start,
+            speedups=_speedups(sides),
+            break_even_calls=_break_even(sides),
+            inputs=_values(self.target),
+            conditions=self.conditions(),
+            port=self.port,
+            interrupted=self.interrupted,
+            notes=tuple(self.said),
+        )
+
+    def conditions(self) -> dict[str, Any]:
+        """Versions, threads, precision, and what others did on the machine meanwhile."""
+        batches = max((len(record.batches) for record in self.records.values()), default=0)
+        others = Load.now().others_since(self.load)
+        return self.facts | {"64 bits": self.wide, "batches": batches, "busy cores of others": others}
+
+    def contender(self, name: str) -> Contender:
+        """One side as it stands."""
+        if name in self.out:
+            return self.out[name]
+        side, record = self.sides[name], self.records.get(name)
+        batches = tuple(map(tuple, record.batches)) if record and record.sampled else ((side.expected,),)
+        made = Contender(
+            name=name,
+            seconds=batches,
+            typical=statistics.typical(batches),
+            interval=statistics.spread(batches),
+            first_call=side.first_call,
+            compile_seconds=side.program.seconds if side.program else None,
+            memory=side.program.memory if side.program else None,
+        )
+        if record is None or record.failure is None:
+            return made
+        failed = obstacle(name, record.failure, self.target)
+        return replace(
+            made, obstacle=failed.obstacle, fix=failed.fix, span=failed.span, excerpt=failed.excerpt
+        )
+
+
+RANDOM = "the results are random: two runs of the same code differ"
+
+
+def obstacle(name: str, error: Exception, target: Target) -> Contender:
+    """Why a side is out, in words, with the line and the fix where they are known."""
+    told = error if isinstance(error, JaxmagicError) else explain.explain(error, target)
+    if told is None:
+        first = (str(error).strip().splitlines() or [""])[0]
+        return Contender(name=name, obstacle=f"{type(error).__name__}: {first}".rstrip(": "))
+    return Contender(name=name, obstacle=told.message, fix=told.fix, span=told.span, excerpt=told.excerpt)
+
+
+def cut_off(name: str, seconds: float, budget: float) -> Contender:
+    """A side whose first call took too long."""
+    return Contender(
+        name=name,
+        obstacle=f"cut off after {seconds:.2g} s, in its first call",
+        fix=f"give it more time: --budget {4 * budget:.3g}",
+    )
+
+
+def _speedups(sides: Mapping[str, Contender]) -> dict[str, dict[str, Interval]]:
+    """How many times as fast each side is as each other one."""
+    found: dict[str, dict[str, Interval]] = {name: {} for name, side in sides.items() if side.seconds}
+    for fast in found:
+        for slow in found:
+            times = statistics.ratio(sides[slow].seconds, sides[fast].seconds) if fast != slow else None
+            if times is not None:
+                found[fast][slow] = times
+    return found
+
+
+def _break_even(sides: Mapping[str, Contender]) -> int | None:
+    slow, fast = sides.get(NUMPY), sides.get(JIT)
+    if not (slow and fast and slow.typical and fast.typical and fast.first_call):
+        return None
+    return statistics.break_even(slow.typical, fast.typical, fast.first_call)
+
+
+def _values(target: Target) -> tuple[Value, ...]:
+    return tuple(
+        Value(name=name, type=inputs.type_of(value), bytes=inputs.size(value))
+        for name, value in target.named_inputs().items()
+    )
+
+
+@contextmanager
+def _randomness_kept() -> Iterator[None]:
+    """NumPy's and Python's global random states afterwards as before."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
