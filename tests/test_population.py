@@ -14,7 +14,7 @@ from jaxmagic.demo import population as model
 from jaxmagic.demo.forecast import RATES, check, forecast
 
 CITY = {"birth": 0.014, "death": 0.009, "migration": 4000.0, "capacity": 2.5e6, "start": 1.2e6}
-YEARS = np.arange(2020, 2061)
+YEARS = np.arange(2020, 2101)
 
 cities = st.fixed_dictionaries(
     {

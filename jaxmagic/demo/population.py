@@ -50,7 +50,5 @@ effects = jax.jacfwd(growth, argnums=(1, 2, 3, 4))  # of birth, death, migration
 def over_years(years: jax.Array, *city: Number) -> tuple[jax.Array, jax.Array, tuple[jax.Array, ...]]:
     """The population, its growth and the effects on it, in each of many years."""
     each_year = (0,) + (None,) * len(city)  # map over the years, keep the city
-    people, speed, by_rate = (
-        jax.vmap(what, each_year)(years, *city) for what in (population, growth, effects)
-    )
-    return people, speed, by_rate
+    people, speed = (jax.vmap(what, each_year)(years, *city) for what in (population, growth))
+    return people, speed, jax.vmap(effects, each_year)(years, *city)

@@ -75,7 +75,7 @@ function steady(range, low, high) {
 
 const TOP = 22, LEFT = 46, RIGHT = 14, GAP = 30, BOTTOM = 22;
 
-function makeChart(years, describe) {
+function makeChart(years, id, describe) {
   const part = (name, tag = "path") => make(`svg:${tag}`, { class: `jm-pop-${name}` });
   const parts = {
     grid: part("grid"), room: part("room"), ghost: part("ghost"), people: part("people"), tangent: part("tangent"),
@@ -83,7 +83,10 @@ function makeChart(years, describe) {
     dot: make("svg:circle", { class: "jm-pop-dot", r: 5 }), speck: make("svg:circle", { class: "jm-pop-speck", r: 3.5 }),
     texts: make("svg:g"), slope: part("slope", "text"),
   };
-  const svg = make("svg:svg", { class: "jm-pop-chart", role: "img" }, ...Object.values(parts));
+  const window = make("svg:rect"), clip = `${id}-clip`;
+  const inside = make("svg:g", { "clip-path": `url(#${clip})` }, parts.room, parts.ghost, parts.people, parts.tangent);
+  const svg = make("svg:svg", { class: "jm-pop-chart", role: "img" }, make("svg:clipPath", { id: clip }, window), parts.grid,
+    parts.zero, parts.cursor, inside, parts.growth, parts.dot, parts.speck, parts.texts, parts.slope);
   const state = { range: null, speeds: null, size: [0, 0] };
   const label = (x, y, text, anchor = "start") => {
     const node = make("svg:text", { x, y, "text-anchor": anchor });
@@ -133,6 +136,7 @@ function makeChart(years, describe) {
     const z = scale(...state.speeds, box.lowBase, box.lowTop);
     const [at, count, speed] = [years[index], figures.people[index], figures.growth[index]];
     axes(box, x, y, z);
+    set(window, { x: box.left, y: box.top - 6, width: box.right - box.left, height: box.base - box.top + 12 });
     set(parts.people, { d: line(x, y, figures.people) });
     set(parts.ghost, { d: ghost ? line(x, y, ghost) : "" });
     set(parts.growth, { d: line(x, z, figures.growth) });
@@ -167,7 +171,9 @@ function makeChart(years, describe) {
 // -- the controls ----------------------------------------------------------------------------------
 
 function makeSlider(spec, value, id) {
-  const input = make("input", { type: "range", id, min: spec.low, max: spec.high, step: spec.step });
+  // Without the second line JupyterLab takes the arrow keys for itself.
+  const input = make("input", { type: "range", id, min: spec.low, max: spec.high, step: spec.step,
+                                "data-lm-suppress-shortcuts": "true" });
   const output = make("output", { for: id, class: "jm-pop-value" });
   const label = make("label", { for: id }, spec.label);
   const write = () => {
@@ -191,7 +197,7 @@ function makeEffects(names) {
   });
   const table = make("table", { class: "jm-pop-effects" }, caption, make("tbody", {}, ...rows.map((row) => row.line)));
   function draw(effects, index, year) {
-    caption.textContent = `effect of 1 % more on the growth in ${year}, people a year`;
+    caption.textContent = `effect of 1 % more, people a year in ${year}`;
     const longest = Math.max(...effects.map((effect) => Math.abs(effect[index])), 1e-9);
     rows.forEach((row, i) => {
       const effect = effects[i][index];
@@ -260,7 +266,7 @@ function render({ model, el }) {
   const sliders = specs.map((spec, i) => makeSlider(spec, { ...model.get("city"), year: state.year }[spec.name], `${id}-${i}`));
   const effects = makeEffects(rates.map((spec) => spec.label));
   const again = make("button", { type: "button", class: "jm-pop-again" }, "start values");
-  const chart = makeChart(years, (at, figures, index) =>
+  const chart = makeChart(years, id, (at, figures, index) =>
     `Population from ${years[0]} to ${years.at(-1)}: from ${people(figures.people[0])} to ${people(figures.people.at(-1))}. ` +
     `Tangent in ${at}: ${signed(figures.growth[index])} people a year.`);
   const city = () => ({ ...model.get("city"), ...Object.fromEntries(sliders.slice(0, -1).map((s) => [s.spec.name, Number(s.input.value)])) });

@@ -1,0 +1,138 @@
+"""`jaxmagic.population()`: the demo, live where there is a kernel and still a picture where not."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import anywidget
+import numpy as np
+import traitlets
+
+from jaxmagic.demo import population as model
+from jaxmagic.demo.forecast import Floats, Forecast, forecast
+from jaxmagic.demo.page import page
+from jaxmagic.magics import display
+from jaxmagic.views import assets, bundle
+
+YEARS = np.arange(2020, 2101)
+YEAR = 2040
+START = 9e5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slider:
+    """A slider of the demo.
+
+    Args:
+        name: what it sets.
+        label: what stands before it.
+        low: its smallest value.
+        high: its largest value.
+        step: what an arrow key moves it by.
+        start: where it stands at first.
+        written: how its value is written: "percent", "migration", "people" or "year".
+        help: what the value means.
+    """
+
+    name: str
+    label: str
+    low: float
+    high: float
+    step: float
+    start: float
+    written: str
+    help: str
+
+
+_ROWS = (
+    ("birth", "birth rate", 0, 0.05, 0.0005, 0.028, "percent", "births a year, as a share of the people"),
+    ("death", "death rate", 0, 0.05, 0.0005, 0.008, "percent", "deaths a year, as a share of the people"),
+    (
+        "migration",
+        "migration",
+        -2e4,
+        2e4,
+        250,
+        4e3,
+        "migration",
+        "who move in each year, less those who leave",
+    ),
+    ("capacity", "capacity", 1e6, 1e7, 5e4, 5e6, "people", "people that the city has room for"),
+    ("year", "year", 2020, 2100, 1, YEAR, "year", "where the tangent touches the curve"),
+)
+SLIDERS = tuple(
+    Slider(**dict(zip(Slider.__dataclass_fields__, row, strict=True)))  # type: ignore[arg-type]  # rows are mixed
+    for row in _ROWS
+)
+
+
+def population(year: int = YEAR, **city: float) -> None:
+    """Show the population of a city over the years, with a slider for each rate.
+
+    Args:
+        year: where the tangent touches at first, 2020 to 2100.
+        city: what to start from instead of the usual: `birth`, `death` (shares of the people a year),
+            `migration` (people a year), `capacity` and `start` (people).
+
+    Raises:
+        ValueError: rates that no city can have, with the reason.
+    """
+    if year not in YEARS:
+        raise ValueError(f"year is one of {YEARS[0]} to {YEARS[-1]}, not {year}")
+    usual = {slider.name: slider.start for slider in SLIDERS[:-1]} | {"start": START}
+    first = forecast(YEARS, **usual | city)
+    display.publish(partial(_outputs, first, int(year)))
+
+
+def _outputs(first: Forecast, year: int, *, html: bool, live: bool) -> list[bundle.Bundle]:
+    still = page(first, year, inspect.getsource(model))
+    if html and live:
+        return bundle.twins(still, Demo(first, year).model_id)
+    return bundle.outputs(still, html=html, live=False)
+
+
+class Demo(anywidget.AnyWidget):
+    """The live demo: it draws in the browser and asks `forecast` for what a moved slider means."""
+
+    _esm = assets.module("population.js")
+    _css = assets.styles("live.css", "population.css")
+
+    sliders: Any = traitlets.List().tag(sync=True)
+    years: Any = traitlets.List().tag(sync=True)
+    year = traitlets.Int().tag(sync=True)
+    city = traitlets.Dict().tag(sync=True)
+    figures = traitlets.Bytes().tag(sync=True)
+    source = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, first: Forecast, year: int) -> None:
+        super().__init__(
+            sliders=[asdict(slider) for slider in SLIDERS],
+            years=[int(year) for year in first.years],
+            year=year,
+            city=dict(first.city),
+            figures=packed(first),
+            source=inspect.getsource(model),
+        )
+        self.on_msg(self._answer)
+
+    def _answer(self, _widget: Any, question: Mapping[str, Any], _buffers: Any) -> None:
+        """Compute what the hand asks for; a city that cannot be is refused with the reason."""
+        if "ask" not in question:  # a nudge: see population.js
+            return
+        answer = {"answer": question["ask"], "city": question["city"]}
+        try:
+            result = forecast(self.years, **question["city"])
+        except ValueError as reason:
+            self.send(answer | {"refused": str(reason)})
+            return
+        self.send(answer, buffers=[packed(result)])
+
+
+def packed(result: Forecast) -> bytes:
+    """The figures as the browser reads them: float32 rows of population, growth, then the effects."""
+    rows: list[Floats] = [result.people, result.growth, *result.percent_effects().values()]
+    return np.stack(rows).astype("<f4").tobytes()
