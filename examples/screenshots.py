@@ -1,0 +1,126 @@
+"""Make the README's pictures from the real thing: `python examples/screenshots.py [NAME …]`.
+
+Runs each magic in a real JupyterLab in a headless Chromium, live and then reopened without a kernel,
+in the light and the dark theme, and keeps what is to be seen in `examples/screenshots/`.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the driver of the browser tests
+
+from tests.browser.lab import Browser, Lab  # noqa: E402 - found through the line above
+
+FOLDER = ROOT / "examples" / "screenshots"
+THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+SETUP = """%load_ext jaxmagic
+import jax, jax.numpy as jnp, numpy as np, jaxmagic"""
+
+CELLS = {
+    "jaxpr": """%%jaxpr layer(f32[512,256], f32[256,128])
+def layer(x, w):
+    h = jnp.tanh(x @ w)
+    s = jnp.sort(h, axis=0)
+    return (s ** 2).mean() + h.sum()""",
+    "jaxbench": """%%jaxbench heat(np.random.default_rng(0).random((1000, 1000)), 0.1)
+def heat(u, a):
+    u[1:-1, 1:-1] += a * (u[2:, 1:-1] + u[:-2, 1:-1] - 2 * u[1:-1, 1:-1])
+    return u""",
+    "jaxgrad": """%%jaxgrad population(1.2e6, birth=0.014, death=0.009, migration=4e3, years=10.0)
+def population(people, birth, death, migration, years):
+    rate = birth - death
+    growth = jnp.exp(rate * years)
+    return people * growth + migration * (growth - 1) / rate""",
+    "jaxdevice": "%jaxdevice",
+    "jaxport": """%%jaxport smooth(np.linspace(0.0, 1.0, 1000), 20)
+def smooth(u, steps):
+    for _ in range(steps):
+        u[1:-1] = 0.5 * u[1:-1] + 0.25 * (u[2:] + u[:-2])  # a blur
+    return u""",
+    "population": "jaxmagic.population()",
+}
+
+
+def main(wanted: list[str]) -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for theme, long in THEMES.items():
+        with Lab() as lab:
+            lab.theme(long)
+            with Browser(lab, width=1120) as browser:
+                for name, cell in CELLS.items():
+                    if not wanted or name in wanted:
+                        picture(lab, browser, name, cell, theme)
+                if theme == "light" and (not wanted or "overview" in wanted):
+                    overview(lab, browser)
+
+
+def picture(lab: Lab, browser: Browser, name: str, cell: str, theme: str) -> None:
+    """One magic's cell and output, live, then as a saved notebook shows it."""
+    file = lab.notebook(f"{name}.ipynb", [SETUP, cell])
+    page = browser.open(file)
+    browser.run_all(page)
+    page.wait_for_selector(".jm-live", timeout=30_000)
+    if name == "jaxpr":
+        hover(page)
+    keep(page, f"{name}-{theme}-live.png")
+    browser.save(page)
+    page.wait_for_timeout(500)
+    page.close()
+    lab.end_kernels()
+    page = browser.open(file, kernel=False)
+    keep(page, f"{name}-{theme}-static.png")
+    page.close()
+    print(name, theme)
+
+
+def hover(page) -> None:
+    """Put the mouse on `x @ w`."""
+    page.wait_for_timeout(500)
+    box = page.evaluate(
+        """() => { const walk = document.createTreeWalker(document.querySelector('.jm-live'), NodeFilter.SHOW_TEXT);
+        for (let node; (node = walk.nextNode()); ) { const at = node.data.indexOf('x @ w'); if (at < 0) continue;
+          const range = document.createRange(); range.setStart(node, at + 2); range.setEnd(node, at + 3);
+          const r = range.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; } }"""
+    )
+    if box:
+        page.mouse.move(*box)
+
+
+def keep(page, name: str) -> None:
+    """The notebook's last cell as a picture."""
+    cell = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell").last
+    fit(page, cell)
+    cell.screenshot(path=FOLDER / name)
+
+
+def fit(page, element) -> None:
+    """Make the window as tall as what is to be seen, so that nothing scrolls."""
+    page.wait_for_timeout(800)
+    box = element.bounding_box()
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": int(box["height"]) + 400})
+    page.wait_for_timeout(800)
+
+
+def overview(lab: Lab, browser: Browser) -> None:
+    """See, race and differentiate, one below the other."""
+    page = browser.open(
+        lab.notebook("overview.ipynb", [SETUP, *(CELLS[n] for n in ("jaxpr", "jaxbench", "jaxgrad"))])
+    )
+    browser.run_all(page)
+    page.wait_for_function("() => document.querySelectorAll('.jm-live').length >= 3", timeout=30_000)
+    page.set_viewport_size({"width": 1120, "height": 2600})
+    page.wait_for_timeout(1000)
+    hover(page)
+    page.wait_for_timeout(300)
+    cells = [page.locator(".jp-NotebookPanel .jp-CodeCell").nth(i).bounding_box() for i in (1, 3)]
+    top, bottom = cells[0]["y"], cells[1]["y"] + cells[1]["height"]
+    clip = {"x": cells[0]["x"], "y": top, "width": cells[0]["width"], "height": bottom - top}
+    page.screenshot(path=FOLDER / "overview.png", clip=clip)
+    page.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
