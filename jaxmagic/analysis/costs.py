@@ -79,6 +79,9 @@ class Costs:
         self.total += total
 
 
+NOT_READ = Costs(total=Cost(None, None, None), unknown={"a program of this many shared programs": None})
+
+
 def measure(module: Module, span_of: Callable[[int], Span | None], users: Iterable[str]) -> Costs:
     """The cost of a module.
 

@@ -22,7 +22,7 @@ DTYPES = {
     "u32": "uint32", "u64": "uint64", "f8_e4m3fn": "float8_e4m3fn", "f8_e5m2": "float8_e5m2",
 }  # fmt: skip
 Path: TypeAlias = tuple[Any, ...]
-_NARROW = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
+NARROW = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,14 @@ class Leaf:
         value: what is handed to JAX: the user's array or number, or a `jax.ShapeDtypeStruct`.
         traced: whether JAX sees a tracer in its place; else it stays the Python value it is.
         bound: whether it came with the callable (a module's weights, a partial's arguments).
+        asked: the element type that was asked for ("float64"), "" for what is no array.
     """
 
     path: str
     value: Any
     traced: bool
     bound: bool = False
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,7 @@ def struct(kind: ArrayType) -> jax.ShapeDtypeStruct:
             f"JAX has no element type `{kind.dtype}`.", fix=f"There are {known} and key."
         ) from None
     if not jax.config.read("jax_enable_x64"):
-        name = _NARROW.get(name, name)
+        name = NARROW.get(name, name)
     return jax.ShapeDtypeStruct(kind.shape, jax.numpy.dtype(name))
 
 
@@ -162,8 +164,9 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
 def _given_leaf(names: list[str], path: Path, value: Any, static: frozenset[str]) -> Leaf:
     name = names[path[0].idx]
     traced = name not in static and is_traceable(value)
+    asked = DTYPES.get(value.dtype, "") if isinstance(value, ArrayType) else str(getattr(value, "dtype", ""))
     value = struct(value) if isinstance(value, ArrayType) else value
-    return Leaf(path=name + way(path[1:]), value=value, traced=traced)
+    return Leaf(path=name + way(path[1:]), value=value, traced=traced, asked=asked)
 
 
 def _bound_leaf(names: list[str], path: Path, value: Any) -> Leaf:

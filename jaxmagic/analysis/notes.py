@@ -19,7 +19,7 @@ import numpy as np
 
 from jaxmagic.analysis import program, sources
 from jaxmagic.analysis.costs import Costs
-from jaxmagic.analysis.inputs import Inputs
+from jaxmagic.analysis.inputs import NARROW, Inputs
 from jaxmagic.analysis.program import Step
 from jaxmagic.results import Note, Span
 
@@ -130,11 +130,11 @@ def _same(value: Any, array: Any) -> bool:
 def narrowed(evidence: Evidence) -> Iterator[Note]:
     """Inputs of 64 bits that JAX cut to 32."""
     for leaf, aval in zip(evidence.given.traced, evidence.jaxpr.in_avals, strict=False):
-        wide = getattr(leaf.value, "dtype", None)
-        if wide is not None and np.dtype(getattr(aval, "dtype", wide)) != wide and wide.itemsize == 8:
+        got = str(getattr(aval, "dtype", ""))
+        if got == NARROW.get(leaf.asked):
             yield Note(
-                kind=f"{wide} became {aval.dtype}",
-                text=f"`{leaf.path}` is {wide} and becomes {aval.dtype}: JAX computes in 32 bits unless "
+                kind=f"{leaf.asked} became {got}",
+                text=f"`{leaf.path}` is {leaf.asked} and becomes {got}: JAX computes in 32 bits unless "
                 "`jax.enable_x64(True)` is on.",
             )
 

@@ -296,10 +296,14 @@ class Walked:
         steps: the equations.
         users: the names of the jitted functions that hold code of the user's (the others are a
             library's, through and through).
+        programs: the programs, each once, users after what they use.
+        visits: how many programs one would meet that does not remember those that are shared.
     """
 
     steps: list[Step]
     users: frozenset[str]
+    programs: list[Any]
+    visits: int
 
 
 def walk(jaxpr: Any, places: Places) -> Walked:
@@ -311,12 +315,15 @@ def walk(jaxpr: Any, places: Places) -> Walked:
     tour = _Tour(places)
     top = tour.visit(jaxpr, _Context(None, "forward"))
     counts: dict[Hashable, int | None] = dict.fromkeys(tour.uses, 0)
-    counts[top] = 1
+    visits = dict.fromkeys(tour.uses, 0)
+    counts[top] = visits[top] = 1
     for key in reversed(tour.finished):
         for inner, times in tour.uses[key]:
             counts[inner] = plus(counts[inner], product(counts[key], times))
+            visits[inner] += visits[key]
     steps = [Step(equation, own.span, counts[key], own.phase) for equation, own, key in tour.steps]
-    return Walked(steps, frozenset(tour.users))
+    programs = {id(program): program for program in tour.programs}
+    return Walked(steps, frozenset(tour.users), list(programs.values()), sum(visits.values()))
 
 
 class _Tour:
@@ -329,14 +336,16 @@ class _Tour:
         self.finished: list[Hashable] = []
         self.users: set[str] = set()
         self._users_inside: dict[Hashable, bool] = {}
-        self._kept: list[Any] = []  # programs whose ids are keys
+        self.programs: list[Any] = []
+        self._own_places: dict[int, bool] = {}
 
     def visit(self, jaxpr: Any, context: _Context) -> Hashable:
         jaxpr = opened(jaxpr)
+        if self._knows_its_places(jaxpr):
+            context = _Context(None, context.phase)
         key = (id(jaxpr), context)
         if key in self.uses:
             return key
-        self._kept.append(jaxpr)
         uses = self.uses[key] = []
         boundary = _boundary(jaxpr)
         users_inside = boundary is None
@@ -351,8 +360,16 @@ class _Tour:
                 self.users.add(str(equation.params.get("name", "")))
                 users_inside = True
         self._users_inside[key] = users_inside
+        self.programs.append(jaxpr)  # which also keeps its id from being given away
         self.finished.append(key)
         return key
+
+    def _knows_its_places(self, jaxpr: Any) -> bool:
+        """Whether a program is the user's and has no equation that needs its caller's place."""
+        if id(jaxpr) not in self._own_places:
+            spans = (self.places.span(equation.source_info.traceback) for equation in jaxpr.eqns)
+            self._own_places[id(jaxpr)] = _boundary(jaxpr) is None and all(spans)
+        return self._own_places[id(jaxpr)]
 
 
 def plus(a: int | None, b: int | None) -> int | None:
@@ -463,12 +480,37 @@ class Segment:
     traceback: Any
 
 
-def print_jaxpr(jaxpr: Any) -> tuple[str, list[Segment]]:
+def print_jaxpr(jaxpr: Any, walked: Walked) -> tuple[str, list[Segment]]:
     """The program as JAX prints it, and which equation each stretch belongs to."""
+    document = jaxpr.pretty_print
+    if walked.visits > MANY_VISITS and len(walked.programs) * SHARED < walked.visits:
+        document = _document(walked.programs) or document
     map_: list[list[tuple[int, int, Any]]] = []
-    text = jaxpr.pretty_print(source_map=map_, use_color=False)
+    text = document(source_map=map_, use_color=False)
     segments = [Segment(row, *segment) for row, segments in enumerate(map_) for segment in segments]
     return text, segments
+
+
+# JAX's printer follows every use of a shared program, which is 2^depth where sharing is nested.
+MANY_VISITS, SHARED = 10_000, 4
+
+
+def _document(programs: list[Any]) -> Callable[..., str] | None:
+    """The printer for programs that share programs that share …: each is printed once, by name."""
+    try:
+        from jax._src import core, pretty_printer  # noqa: PLC0415  # private: only where it is needed
+
+        context, settings = core.JaxprPpContext(), core.JaxprPpSettings()
+        *inner, top = programs
+        names = identifiers(function_of(program)[0] for program in inner)
+        context.shared_jaxprs.update(zip(inner, names, strict=True))
+        context.shared_jaxpr_names.update(names)
+        named = zip(names, inner, strict=True)
+        parts = [core.pp_shared_jaxpr(name, program, context, settings) for name, program in named]
+        document = pretty_printer.concat([*parts, core.pp_jaxpr(top, context, settings)])
+    except (ImportError, AttributeError, TypeError):
+        return None
+    return cast("Callable[..., str]", document.format)
 
 
 def print_stablehlo(lowered: Any) -> str:

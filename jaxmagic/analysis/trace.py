@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import re
 import time
@@ -22,6 +23,9 @@ from jaxmagic.analysis.program import Traced, Walked
 from jaxmagic.errors import CannotDifferentiate
 from jaxmagic.results import Equation, Lazy, Line, Source, Stage, Trace, Value
 from jaxmagic.target import Target
+
+# JAX lowers a program that shares programs that share programs … in time 2^depth: not this many.
+TOO_MANY = 100_000
 
 
 def trace(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
@@ -47,11 +51,11 @@ def look(target: Target, *, grad: bool = False) -> Trace:
     linecache.checkcache()
     with explained(target), _caught() as caught:
         given, traced, seconds = _trace(target, inputs.take_apart(target), grad=grad)
-        lowered = traced.stage.lower()
-    jaxpr = traced.stage.jaxpr
-    places = program.Places(traced.mark)
-    walked = program.walk(jaxpr, places)
-    spent = _costs(lowered, walked)
+        jaxpr = traced.stage.jaxpr
+        places = program.Places(traced.mark)
+        walked = program.walk(jaxpr, places)
+        lowered = Lazy(functools.partial(_lower, traced.stage))
+        spent = _costs(lowered.get(), walked) if walked.visits < TOO_MANY else costs.NOT_READ
     codes = _codes(target, places)
     listing = sources.listings(codes, ())
     evidence = notes.Evidence(
@@ -236,7 +240,7 @@ def _line(file: str, number: int, text: str, cost: Cost) -> Line:
 
 def _jaxpr(jaxpr: Any, walked: Walked) -> tuple[Stage, tuple[Equation, ...]]:
     started = time.perf_counter()
-    text, segments = program.print_jaxpr(jaxpr)
+    text, segments = program.print_jaxpr(jaxpr, walked)
     seconds = time.perf_counter() - started
     told = texts.equation_texts(text, segments, walked.steps)
     equations = tuple(
@@ -253,12 +257,16 @@ def _jaxpr(jaxpr: Any, walked: Walked) -> tuple[Stage, tuple[Equation, ...]]:
     return Stage(name="jaxpr", text=text, links=links, seconds=seconds), equations
 
 
-def _stages(jaxpr: Stage, lowered: Any) -> dict[str, Lazy[Stage]]:
+def _lower(traced: Any) -> Any:
+    return traced.lower()
+
+
+def _stages(jaxpr: Stage, lowered: Lazy[Any]) -> dict[str, Lazy[Stage]]:
     """The stages; those that are dear hold what JAX lowered, for the device it was lowered for."""
     return {
         "jaxpr": Lazy.of(jaxpr),
-        "stablehlo": Lazy(lambda: _stablehlo(lowered)),
-        "hlo": Lazy(lambda: _hlo(lowered)),
+        "stablehlo": Lazy(lambda: _stablehlo(lowered.get())),
+        "hlo": Lazy(lambda: _hlo(lowered.get())),
     }
 
 
