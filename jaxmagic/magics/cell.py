@@ -72,18 +72,22 @@ class Ran:
 def source_of(shell: InteractiveShell, text: str) -> str:
     """The body as Python: magics and shell commands in it translated, the magic's own line empty."""
     transformed: str = shell.transform_cell(text)
-    return "\n" + transformed
+    dropped = next((i for i, line in enumerate(text.splitlines()) if line.strip()), 0)  # leading empty lines
+    return "\n" * (1 + dropped) + transformed
 
 
 def compiled(shell: InteractiveShell, text: str, number: int) -> Body:
     """Parse a body under the name of its cell.
 
     Raises:
-        SyntaxError: as a plain cell would.
+        SyntaxError: as a plain cell would; here it is found before the first statement has run, also
+            where it shows only on compiling (`return` outside a function).
     """
     source = source_of(shell, text)
     file: str = shell.compile.cache(source, number, raw_code="\n" + text)
     tree = shell.transform_ast(shell.compile.ast_parse(source, filename=file))
+    flags = shell.compile.flags | (_MAY_AWAIT if shell.autoawait else 0)
+    compile(tree, file, "exec", flags, dont_inherit=True)
     return Body(source=source, file=file, nodes=tree.body, silent=_ends_with_semicolon(source))
 
 
@@ -153,6 +157,8 @@ async def _execute(shell: InteractiveShell, node: ast.stmt, file: str, interacti
     tree = ast.Interactive(body=[node]) if interactive else ast.Module(body=[node], type_ignores=[])
     with shell.compile.extra_flags(_MAY_AWAIT if shell.autoawait else 0):
         code = shell.compile(tree, file, mode)  # type: ignore[arg-type] # it takes trees, as compile does
+    rename = getattr(shell, "_update_code_co_name", None)  # IPython 7 tells cells apart by it
+    code = rename(code) if rename else code
     with shell.builtin_trap, shell.display_trap:
         if code.co_flags & inspect.CO_COROUTINE:
             await eval(code, shell.user_global_ns, shell.user_ns)
