@@ -224,7 +224,8 @@ def _informative(above: Floats, below: Floats, claim: float) -> npt.NDArray[np.b
     moved = above != below
     if claim == 0 or not moved.any():
         return np.ones(len(above) - 1, bool)
-    return moved[1:] & moved[:-1]
+    both: npt.NDArray[np.bool_] = moved[1:] & moved[:-1]
+    return both
 
 
 def _corner(h: Floats, left: Floats, right: Floats, noise: float) -> tuple[Finding, float, float] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmagic.analysis.derivatives import Function, Mode, Run, levels, point
+from jaxmagic.analysis import program
+from jaxmagic.analysis.derivatives import Function, Mode, Run, levels, point, quiet
 from jaxmagic.results import Curve
 
 POINTS, FEWER = 241, 61  # on the grid; where every point is its own call of the function
@@ -27,9 +27,9 @@ def curve(run: Run) -> Curve | None:
     at = float(point(run.active[0]))
     if not np.isfinite(at):
         return None
-    with contextlib.redirect_stdout(io.StringIO()):
-        for precise in (True, False):
-            with contextlib.suppress(Exception), jax.enable_x64(precise or jax.config.jax_enable_x64):
+    with quiet(), program.afresh():
+        for precision in (jax.enable_x64, contextlib.nullcontext):
+            with contextlib.suppress(Exception), precision():
                 return _drawn(run, at)
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmagic.analysis import program
 from jaxmagic.analysis.explain import explained
 from jaxmagic.analysis.leaves import (
     KINDS,
@@ -65,6 +67,12 @@ class Choice:
 
 
 def choose(inputs: Inputs, target: Target, wrt: str | Sequence[str] | None) -> Choice:
+    """What to differentiate by.
+
+    Raises:
+        CannotDifferentiate: when nothing of it has a derivative.
+        BadTarget: when `wrt` names no input.
+    """
     names = _names(wrt)
     groups = tuple(group(inputs, target, name) for name in names or input_names(target))
     wanted = {i for one in groups for i in one.indices}
@@ -88,8 +96,8 @@ def _refuse_complex(inputs: Inputs, wanted: set[int]) -> None:
             path = inputs.leaves[i].path
             raise CannotDifferentiate(
                 f"`{path}` is complex, and there is no one derivative by a complex number.",
-                fix="Give its real and imaginary parts as two inputs and build `re + 1j * im` inside; or leave it "
-                "out with `--wrt`. (For a holomorphic function, `jax.grad(f, holomorphic=True)`.)",
+                fix="Give its real and imaginary parts as two inputs and build `re + 1j * im` inside; or leave "
+                "it out with `--wrt`. (For a holomorphic function, `jax.grad(f, holomorphic=True)`.)",
             )
 
 
@@ -149,6 +157,12 @@ class Function:
         self.outputs: Outputs | None = None
 
     def __call__(self, points: Sequence[Any], fixed: Sequence[Any] = ()) -> list[jax.Array]:
+        """The floating-point outputs at these values of the differentiated inputs.
+
+        Args:
+            points: one value for each differentiated leaf.
+            fixed: other values for the arrays that are not differentiated by.
+        """
         replaced = dict(zip(self.active, points, strict=True)) | dict(
             zip(self.fixed, fixed, strict=bool(fixed))
         )
@@ -175,7 +189,7 @@ def _nothing_out(name: str, leaves: Sequence[Leaf]) -> CannotDifferentiate:
         )
     shown = ", ".join(dict.fromkeys(KINDS[leaf.role] for leaf in leaves))
     return CannotDifferentiate(
-        f"`{name}` returns no floating-point number (its output is {shown}), and only those have derivatives.",
+        f"`{name}` returns no floating-point number: its output is {shown}.",
         fix="Return what was computed before it was rounded or compared.",
     )
 
@@ -235,16 +249,36 @@ class Run:
 
 def run(target: Target, inputs: Inputs, choice: Choice, order: int) -> Run:
     """Differentiate by all that was chosen; a number that has to stay whole is left out."""
-    try:
+    if not choice.casts:
         return _attempt(target, inputs, choice, order)
+    try:
+        done = _attempt(target, inputs, choice, order)
+        kept = choice.casts if choice.asked else _smooth(done)
     except Exception:
-        if not choice.casts:
-            raise
         kept = tuple(i for i in choice.casts if _works(target, inputs, replace(choice, casts=(i,))))
-        smaller = replace(choice, casts=() if kept == choice.casts else kept)
-        if not smaller.active:
+        kept = () if kept == choice.casts else kept
+        if not kept and not choice.sure:
             raise
-        return _left_out(_attempt(target, inputs, smaller, order), choice)
+    if kept == choice.casts or not (kept or choice.sure):
+        return done
+    return _left_out(_attempt(target, inputs, replace(choice, casts=kept), order), choice)
+
+
+def _smooth(run: Run) -> tuple[int, ...]:
+    """The casts by which the derivative is a number (`x ** n` is no power of a negative x)."""
+    inputs = len(run.active)
+    broken = {
+        leaf
+        for place, block in enumerate(run.derivatives)
+        for leaf in _places(place, inputs, len(run.modes))
+        if not np.isfinite(np.asarray(block, np.float64)).all()
+    }
+    return tuple(i for i in run.choice.casts if run.choice.active.index(i) not in broken)
+
+
+def _places(place: int, inputs: int, order: int) -> list[int]:
+    """Which inputs the block at a place of the flat derivatives is by."""
+    return [place // inputs**k % inputs for k in range(order)]
 
 
 def _works(target: Target, inputs: Inputs, choice: Choice) -> bool:
@@ -265,13 +299,14 @@ def _left_out(run: Run, choice: Choice) -> Run:
 def _attempt(target: Target, inputs: Inputs, choice: Choice, order: int) -> Run:
     function = Function(target, inputs, choice.active)
     points = [point(inputs.leaves[i]) for i in choice.active]
-    with explained(target):
+    with explained(target), _as_it_is_now(function, points):
         plain = function(points)
         outputs = _known(function)
         _affordable(points, outputs, order, target.name)
-        modes, found = _first_that_works(function, points, _preferred(points, outputs, order))
-    value = _value(target, outputs, plain, cast=bool(choice.casts))
-    notes = _mode_notes(modes, _preferred(points, outputs, order)[0])
+        preferred = _preferred(points, outputs, order)
+        with quiet():
+            modes, found = _first_that_works(function, points, preferred)
+            value = _value(target, outputs, plain, cast=bool(choice.casts))
     return Run(
         target=target,
         inputs=inputs,
@@ -281,8 +316,24 @@ def _attempt(target: Target, inputs: Inputs, choice: Choice, order: int) -> Run:
         plain=tuple(plain),
         derivatives=tuple(found),
         modes=modes,
-        notes=notes,
+        notes=_mode_notes(modes, preferred[0]),
     )
+
+
+def _as_it_is_now(function: Function, points: Sequence[Any]) -> contextlib.AbstractContextManager[Any]:
+    """Where JAX's caches hold an older program of a function (a global has changed), look past them."""
+    names = {function.inputs.leaves[i].path: value for i, value in zip(function.active, points, strict=True)}
+    try:
+        with quiet():
+            current = program.is_current(lambda *values: function(values), function.target.name, names)
+    except Exception:  # noqa: BLE001 -- what cannot be traced (an `if` on a value) cannot be compared
+        current = False
+    return contextlib.nullcontext() if current else program.afresh()
+
+
+def quiet() -> contextlib.AbstractContextManager[Any]:
+    """The user's function prints once, not each time that it is repeated."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def point(leaf: Leaf) -> Any:
@@ -302,8 +353,8 @@ def _affordable(points: Sequence[Any], outputs: Outputs, order: int, name: str) 
     numbers = outputs.size * inputs**order
     if numbers > MOST_NUMBERS:
         raise CannotDifferentiate(
-            f"That derivative of `{name}` holds {numbers:,} numbers ({outputs.size:,} outputs by {inputs:,} inputs"
-            f"{f' to the power {order}' if order > 1 else ''}), more than the {MOST_NUMBERS:,} that are shown.",
+            f"That derivative of `{name}` holds {numbers:,} numbers ({outputs.size:,} outputs by {inputs:,} "
+            f"inputs{f' to the power {order}' if order > 1 else ''}); the most is {MOST_NUMBERS:,}.",
             fix="Choose fewer inputs with `--wrt`, or return one number, such as a sum.",
         )
 
@@ -334,8 +385,8 @@ def _mode_notes(modes: tuple[Mode, ...], cheapest: tuple[Mode, ...]) -> tuple[No
     if modes[0] == cheapest[0]:
         return ()
     why = {"forward": "a `while_loop` of unknown length", "reverse": "a `custom_vjp` rule"}[modes[0]]
-    text = f"Taken in {modes[0]} mode, the dearer one here: the function allows no other ({why} would be a reason)."
-    return (Note(kind="mode", text=text),)
+    text = f"Taken in {modes[0]} mode, the dearer one here: the function allows no other"
+    return (Note(kind="mode", text=f"{text} ({why} would be a reason)."),)
 
 
 def _value(target: Target, outputs: Outputs, plain: Sequence[Any], *, cast: bool) -> Any:

@@ -190,7 +190,9 @@ def take_apart(value: Any, name: str, tokens: Tokens = ()) -> tuple[list[Leaf], 
             _open_dataclass(child, where, pieces) if _plain_dataclass(child) else _leaf(child, where, pieces)
         )
     together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
-    return [leaf for parts, _ in opened for leaf in parts], lambda values: tree.unflatten(together(values))
+    return [leaf for parts, _ in opened for leaf in parts], lambda values: jax.tree_util.tree_unflatten(
+        tree, together(values)
+    )
 
 
 def _leaf(value: Any, path: str, tokens: Tokens) -> tuple[list[Leaf], Rebuild]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmagic.analysis import checks
+from jaxmagic.analysis import checks, program
 from jaxmagic.analysis.checks import FLOAT32, FLOAT64, Floats, Measured, Precision, gravest
-from jaxmagic.analysis.derivatives import Function, Run, levels, point
+from jaxmagic.analysis.derivatives import Function, Run, levels, point, quiet
 from jaxmagic.analysis.leaves import role_of
 from jaxmagic.results import Check, Note
 
@@ -25,6 +23,7 @@ SMALL = 8  # arrays up to this size are checked element by element
 LARGE = 100_000  # with more numbers than this, all inputs are checked together
 JOINT = 3  # random directions through all inputs at once
 PATIENCE = 3.0  # seconds that a check may take, if the function is that quick
+WORTH_SAYING = 0.01  # a relative difference by rounding that is worth a note
 MOST_OUTPUTS, PROJECTIONS = 4096, 8  # more outputs than that are checked as that many random sums
 
 
@@ -109,11 +108,10 @@ class Report:
 
 def check(run: Run) -> Report:
     """In float64 if the function can, else in float32."""
-    with contextlib.redirect_stdout(io.StringIO()):
+    with quiet(), program.afresh():
         try:
-            with jax.enable_x64(True):
-                lab = Lab(run, FLOAT64)
-                return _examine(run, lab)
+            with jax.enable_x64():
+                return _examine(run, Lab(run, FLOAT64))
         except Exception:  # noqa: BLE001 -- whatever keeps it from float64, float32 is what it was written for
             return _check_in_float32(run)
 
@@ -132,9 +130,9 @@ def _check_in_float32(run: Run) -> Report:
 
 
 def _examine(run: Run, lab: Lab) -> Report:
-    order = len(run.modes)
     found: list[list[Measured]] = [[] for _ in run.active]
-    for level in range(1, order + 1):
+    claims: list[Floats] = []
+    for level in range(1, len(run.modes) + 1):
         claims = lab.level(level, lab.points)
         for direction, measured in _measure_level(lab, level, claims):
             for leaf in direction.about:
@@ -143,7 +141,7 @@ def _examine(run: Run, lab: Lab) -> Report:
     listed = tuple(_summary(measured, how) for measured in found)
     return Report(
         checks=listed,
-        notes=(*_finding_notes(run, found), *_rounding_note(run, lab)),
+        notes=(*_finding_notes(run, found), *_rounding_note(run, lab, claims)),
     )
 
 
@@ -153,17 +151,15 @@ def _measure_level(lab: Lab, order: int, claims: list[Floats]) -> Iterator[tuple
     seconds, outputs = _timed(lambda: lab.level(order - 1, lab.points))
     rows = Rows.of(outputs, claims, len(lab.points))
     plan = directions(lab.points, rows)
-    most = max(1, int(PATIENCE / (seconds * 2 * lab.precision.rungs[0] + 1e-9)))
-    for direction in plan[: 2 * most]:
+    affordable = int(PATIENCE / (seconds * 2 * lab.precision.rungs[0] + 1e-9))
+    coarse = affordable < len(plan)
+    for direction in plan[: max(2 * affordable, 1 if seconds < PATIENCE else 0)]:
 
         def along(t: float, vectors: Sequence[Floats | None] = direction.vectors) -> Floats:
             return rows.project(lab.level(order - 1, _step(lab.points, t, vectors)))
 
-        slope = rows.slope(direction.vectors)
-        yield (
-            direction,
-            direction.per_unit(checks.measure(along, slope, lab.precision, coarse=most < len(plan))),
-        )
+        measured = checks.measure(along, rows.slope(direction.vectors), lab.precision, coarse=coarse)
+        yield direction, direction.per_unit(measured)
 
 
 def _timed(call: Callable[[], list[Floats]]) -> tuple[float, list[Floats]]:
@@ -191,6 +187,7 @@ class Rows:
 
     @classmethod
     def of(cls, outputs: list[Floats], claims: list[Floats], inputs: int) -> Rows:
+        """From a level and the next one."""
         size = sum(block.size for block in outputs)
         rng = np.random.default_rng(1)
         shuffle = _uneven(rng, (PROJECTIONS, size)) if size > MOST_OUTPUTS else None
@@ -211,16 +208,18 @@ class Rows:
     def _along(
         self, row: Sequence[Floats], shape: tuple[int, ...], vectors: Sequence[Floats | None]
     ) -> Floats:
-        parts = [
-            block.reshape(math.prod(shape), -1) @ vector.reshape(-1)
-            for block, vector in zip(row, vectors, strict=True)
-            if vector is not None
-        ]
-        return np.sum(parts, axis=0)
+        with np.errstate(all="ignore"):  # of nan and infinite derivatives
+            parts = [
+                block.reshape(math.prod(shape), -1) @ vector.reshape(-1)
+                for block, vector in zip(row, vectors, strict=True)
+                if vector is not None
+            ]
+            total: Floats = np.sum(parts, axis=0)
+        return total
 
 
 def directions(points: Sequence[Floats], rows: Rows) -> list[Direction]:
-    """Element by element where there are few, a random mixture per leaf or of all leaves where there are many."""
+    """Element by element where there are few, random mixtures per leaf or of all where there are many."""
     total = sum(p.size for p in points)
     if total > LARGE or len(points) > MOST_DIRECTIONS:
         return [_joint(points, rows, seed) for seed in range(JOINT)]
@@ -275,7 +274,8 @@ def _joint(points: Sequence[Floats], rows: Rows, seed: int) -> Direction:
 
 def _uneven(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Random signs and sizes, so that no two elements can stand in for each other."""
-    return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    mixture: Floats = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    return mixture
 
 
 def _scale(p: Floats) -> float:
@@ -326,17 +326,17 @@ def _along(measured: Measured) -> str:
 
 _SAID: dict[str, Callable[[Measured], str]] = {
     "wrong": lambda m: (
-        f"JAX says {m.claim:.6g}{_along(m)}, finite differences say {m.estimate:.6g}. Look for a wrong `custom_jvp` "
-        "or `custom_vjp` rule or a `stop_gradient`; kinks that cancel each other, such as `relu(x) - relu(-x)` at 0, "
-        "do this too."
+        f"JAX says {m.claim:.6g}{_along(m)}, finite differences say {m.estimate:.6g}. Look for a wrong "
+        "`custom_jvp` or `custom_vjp` rule or a `stop_gradient`; kinks that cancel each other, such as "
+        "`relu(x) - relu(-x)` at 0, do this too."
     ),
     "kink": lambda m: (
-        f"the function has a kink here: its slope{_along(m)} is {m.left:.4g} on one side and {m.right:.4g} on the "
-        f"other, and JAX answers {m.claim:.4g}. That is a choice, not an error."
+        f"the function has a kink here: its slope{_along(m)} is {m.left:.4g} on one side and {m.right:.4g} "
+        f"on the other, and JAX answers {m.claim:.4g}. That is a choice, not an error."
     ),
     "jump": lambda m: (
-        f"the function jumps here, so it has no derivative at this point; JAX answers {m.claim:.4g}{_along(m)}, "
-        "the slope beside the jump."
+        "the function jumps here, so it has no derivative at this point; JAX answers "
+        f"{m.claim:.4g}{_along(m)}, the slope beside the jump."
     ),
     "unsure": lambda _: (
         "finite differences could not settle on a value here, so this derivative is not checked."
@@ -345,28 +345,25 @@ _SAID: dict[str, Callable[[Measured], str]] = {
 _NOTE_KINDS = {"wrong": "wrong derivative", "kink": "kink", "jump": "jump", "unsure": "unchecked"}
 
 
-def _rounding_note(run: Run, lab: Lab) -> list[Note]:
+def _rounding_note(run: Run, lab: Lab, exact: list[Floats]) -> list[Note]:
     """Where float32 and float64 tell different derivatives of the same function, rounding did it."""
-    if lab.precision is not FLOAT64:
+    if lab.precision is not FLOAT64 or not _same_values(run, lab):
         return []
-    value, exact = run.plain, lab.level(0, lab.points)
-    if not all(
-        np.allclose(np.asarray(a, np.float64), b, rtol=1e-3, atol=1e-6)
-        for a, b in zip(value, exact, strict=True)
-    ):
-        return []
-    better = lab.level(len(run.modes), lab.points)
-    worst = max(
-        (_distance(np.asarray(a, np.float64), b) for a, b in zip(run.derivatives, better, strict=True)),
-        default=0.0,
-    )
-    if worst < 0.01:
+    pairs = zip(run.derivatives, exact, strict=True)
+    worst = max((_distance(np.asarray(a, np.float64), b) for a, b in pairs), default=0.0)
+    if worst < WORTH_SAYING:
         return []
     text = (
-        f"Rounding in the precision used makes this derivative differ by up to {worst:.2g} of its size from the one "
-        "in float64. Try `jax.enable_x64()`, or write the function without differences of nearly equal numbers."
+        f"Rounding in the precision used makes this derivative differ by up to {worst:.2g} of its size from "
+        "the one in float64. Try `jax.enable_x64()`, or avoid differences of nearly equal numbers."
     )
     return [Note(kind="rounding", text=text)]
+
+
+def _same_values(run: Run, lab: Lab) -> bool:
+    """Whether both precisions compute the same function (random draws differ, for one)."""
+    pairs = zip(run.plain, lab.level(0, lab.points), strict=True)
+    return all(np.allclose(np.asarray(a, np.float64), b, rtol=1e-3, atol=1e-6) for a, b in pairs)
 
 
 def _distance(a: Floats, b: Floats) -> float:

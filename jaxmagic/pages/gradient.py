@@ -313,11 +313,11 @@ def _pictures(curve: Curve | None, result: Gradient) -> list[Block]:
         alt=_told(curve, result.name, by),
         mark_x=curve.at,
     )
-    marks = ("′", "″", "‴")
+    marks: tuple[tuple[str, Tone], ...] = (("′", "forward"), ("″", "backward"), ("‴", "warn"))
     derivatives = Chart(
         series=tuple(
             Series(name=f"{result.name}{mark}", x=curve.x, y=y, tone=tone)
-            for mark, y, tone in zip(marks, curve.ys[1:], ("forward", "backward", "warn"), strict=False)
+            for (mark, tone), y in zip(marks, curve.ys[1:], strict=False)
         ),
         x=by,
         y="derivatives",
