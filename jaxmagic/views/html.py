@@ -26,7 +26,6 @@ from jaxmagic.pages.blocks import (
     Page,
     Program,
     Prose,
-    SourceLine,
     Tab,
     Table,
     Text,
@@ -310,38 +309,25 @@ def _program(program: Program, medium: Medium) -> str:
 
 
 def _source(program: Program, medium: Medium) -> str:
-    titles = ["", *program.columns, "source"]
-    bars = any(line.share is not None for line in program.source)
-    head = "".join(
-        _tag("th", escape(title), ' scope="col"' + medium.paint(f"jm-th {'jm-left' if last else 'jm-right'}"))
-        for title, last in zip(titles, [False] * (len(titles) - 1) + [True], strict=True)
+    """The source's rows; one `pre`, since a table of them would be five times the size."""
+    titles, *rows = text.listing(program)
+    kept = list(zip(program.source[:MAX_LINES], rows, strict=False))
+    top = _tag("span", escape("  ".join(filter(None, titles))), medium.paint("jm-muted"))
+    lines = [_source_row(line.tone, pieces, medium) for line, pieces in kept]
+    inner = _tag("pre", "\n".join([top, *lines]), medium.paint("jm-program"))
+    return inner + _cut(len(rows) - len(kept), "line", medium)
+
+
+def _source_row(tone: Tone, pieces: tuple[str, str, str, str], medium: Medium) -> str:
+    number, bar, figures, line = pieces
+    content = html.escape(_shortened(line), quote=True)
+    drawn = (
+        number,
+        _tag("span", bar, medium.paint("jm-glow")) if bar.strip() else bar,
+        html.escape(figures, quote=True),
+        content if tone == "plain" else _tag("span", content, medium.paint(f"jm-{tone}")),
     )
-    lines = program.source[:MAX_LINES]
-    rows = "".join(_source_row(line, program, medium, bars=bars) for line in lines)
-    top = _tag("thead", _tag("tr", head, medium.paint("jm-row")))
-    inner = _tag("table", top + _tag("tbody", rows), medium.paint("jm-listing"))
-    return inner + _cut(len(program.source) - len(lines), "line", medium)
-
-
-def _source_row(line: SourceLine, program: Program, medium: Medium, *, bars: bool) -> str:
-    number = "" if line.number is None else str(line.number)
-    figures = [escape(figure) for figure, _ in zip(line.cells, program.columns, strict=False)]
-    figures += [""] * (len(program.columns) - len(figures))
-    if bars and figures:
-        figures[0] = _heat_bar(line.share, medium) + figures[0]
-    cells = [_tag("td", _tag("span", number, medium.paint("jm-muted")), medium.paint("jm-figure"))]
-    cells += [_tag("td", figure, medium.paint("jm-figure")) for figure in figures]
-    content = html.escape(visible_line(line.text)[:MAX_COLUMNS], quote=True)
-    toned = content if line.tone == "plain" else _tag("span", content, medium.paint(f"jm-{line.tone}"))
-    cells.append(_tag("td", toned, medium.paint("jm-line")))
-    return _tag("tr", "".join(cells), medium.paint("jm-row"))
-
-
-def _heat_bar(share: float | None, medium: Medium) -> str:
-    if not share:
-        return ""
-    wide = f"width:{_percent(share) * 0.4:.1f}px"
-    return _tag("span", "", ' aria-hidden="true"' + _with_style(medium.paint("jm-heat"), wide))
+    return "  ".join(filter(None, drawn))
 
 
 def _made(program: Program, medium: Medium) -> str:

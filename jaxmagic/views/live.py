@@ -3,8 +3,8 @@
 The widget's state holds what is ready; a dear tab is made, and the rest of a long program is sent,
 when the front end asks for it by message:
 
-    {"ask": "tab", "tab": 2}                          -> {"tab": 2, "content": {...}}
-    {"ask": "rows", "tab": 0, "part": 0, "row": 1000} -> {"tab": 0, "part": 0, "row": 1000, "rows": [...]}
+    {"ask": "tab", "tab": 2}                             -> {"tab": 2, "content": {...}}
+    {"ask": "rows", "tab": 0, "program": 0, "row": 1000} -> the same and {"rows": [...]}
 
 User text travels as text: in HTML it is escaped by views.html, elsewhere the module sets it as
 `textContent`. Numbers travel as base64 of their binary form.
@@ -15,12 +15,13 @@ from __future__ import annotations
 import base64
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from typing import Any, Literal, TypeAlias, assert_never
 
 import anywidget
 import traitlets
 
-from jaxmagic.pages.blocks import Block, Chart, Heat, Page, Program, Series, SourceLine, Tab
+from jaxmagic.pages.blocks import Chart, Heat, Page, Program, Series, SourceLine, Tab
 from jaxmagic.views import assets, html
 from jaxmagic.views.chart import largest
 from jaxmagic.views.ties import flattened
@@ -45,7 +46,7 @@ class PageView(anywidget.AnyWidget):
 
     head = traitlets.Unicode().tag(sync=True)
     notes = traitlets.Unicode().tag(sync=True)
-    tabs = traitlets.List().tag(sync=True)
+    tabs: traitlets.List[State] = traitlets.List().tag(sync=True)
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -81,10 +82,10 @@ class PageView(anywidget.AnyWidget):
         return {"tab": message["tab"], "content": _content(self._page.tabs[message["tab"]])}
 
     def _rows(self, message: State) -> State:
-        pictures = [each for each in self._page.tabs[message["tab"]].blocks.get() if _is_picture(each)]
+        blocks = self._page.tabs[message["tab"]].blocks.get()
+        program = [each for each in blocks if isinstance(each, Program)][message["program"]]
         first = int(message["row"])
-        rows = _lines(pictures[message["part"]].program[first : first + ROWS_AT_ONCE])
-        return {"tab": message["tab"], "part": message["part"], "row": first, "rows": rows}
+        return message | {"rows": _lines(program.program[first : first + ROWS_AT_ONCE])}
 
 
 # -- the state -------------------------------------------------------------------------------------
@@ -114,17 +115,15 @@ def _content(tab: Tab) -> State:
 
 
 def _medium(parts: list[State]) -> html.Medium:
-    """HTML with classes; programs and charts are collected in `parts` and leave a place."""
+    """HTML with classes; programs (numbered) and charts are collected in `parts` and leave a place."""
+    programs = count()
 
     def picture(each: html.Picture) -> str:
-        parts.append(_part(each))
+        number = next(programs) if isinstance(each, Program) else None
+        parts.append(_part(each) | {"program": number})
         return _PLACE
 
     return html.Medium(paint=html.classes, picture=picture, most=MAX_TABLE_ROWS)
-
-
-def _is_picture(each: Block) -> bool:
-    return isinstance(each, Program | Chart | Heat)
 
 
 def _part(each: html.Picture) -> State:
@@ -213,4 +212,4 @@ def _heat(heat: Heat) -> State:
 
 def _packed(kind: Literal["i", "d"], numbers: Iterable[float]) -> str:
     """Numbers as base64 of 32-bit integers or 64-bit floats, in the machine's (little-endian) order."""
-    return base64.b64encode(array(kind, numbers).tobytes()).decode("ascii")  # type: ignore[type-var]
+    return base64.b64encode(array(kind, numbers).tobytes()).decode("ascii")

@@ -197,19 +197,32 @@ def _program(program: Program) -> Iterator[str]:
 
 
 def _source(program: Program) -> Iterator[str]:
+    for pieces in listing(program):
+        yield "  ".join(piece for piece in pieces if piece).rstrip()
+
+
+def listing(program: Program) -> list[tuple[str, str, str, str]]:
+    """The source in aligned pieces: number, bar, figures and the line itself; the first row is the titles.
+
+    The bars and figures are empty strings where the program has none.
+    """
     bars = any(line.share is not None for line in program.source)
-    titles = ["line", *([""] if bars else []), *map(visible, program.columns), "source"]
-    rows = [
-        [
-            "" if line.number is None else str(line.number),
-            *([_bar(line.share or 0.0, HEAT_BAR)] if bars else []),
-            *(visible(cell) for cell, _ in zip_longest(line.cells, program.columns, fillvalue="")),
-            visible_line(line.text),
-        ]
-        for line in program.source
-    ]
-    aligns: list[Align] = ["left" if title in ("", "source") else "right" for title in titles]
-    yield from _aligned([titles, *rows], aligns)
+    numbers = ["line", *("" if line.number is None else str(line.number) for line in program.source)]
+    shares = ["", *(_bar(line.share or 0.0, HEAT_BAR) if bars else "" for line in program.source)]
+    figures = _aligned_figures(program)
+    lines = ["source", *(visible_line(line.text) for line in program.source)]
+    gutter = max(map(len, numbers))
+    rows = zip(numbers, shares, figures, lines, strict=True)
+    return [(f"{n:>{gutter}}", f"{bar:<{HEAT_BAR}}" if bars else "", fig, line) for n, bar, fig, line in rows]
+
+
+def _aligned_figures(program: Program) -> list[str]:
+    """The figures of each line, the titles first, as wide as each other."""
+    many = range(len(program.columns))
+    cells = [program.columns, *(line.cells for line in program.source)]
+    rows = [[visible(row[i]) if i < len(row) else "" for i in many] for row in cells]
+    widest = [max(width(row[i]) for row in rows) for i in many]
+    return ["  ".join(_pad(row[i], widest[i], "right") for i in many) for row in rows]
 
 
 # -- pictures --------------------------------------------------------------------------------------

@@ -144,11 +144,11 @@ class PageView {
     panel.removeAttribute("aria-busy");
     panel.innerHTML = content.html;
     const places = [...panel.querySelectorAll(".jm-part")];
-    panel.parts = places.map((place, j) => this.drawPart(place, content.parts[j], i, j));
+    panel.parts = places.map((place, j) => this.drawPart(place, content.parts[j], i));
   }
 
-  drawPart(place, part, tab, index) {
-    const ask = (row) => this.model.send({ ask: "rows", tab, part: index, row });
+  drawPart(place, part, tab) {
+    const ask = (row) => this.model.send({ ask: "rows", tab, program: part.program, row });
     try {
       return new PARTS[part.kind](place, part, ask);
     } catch (error) {
@@ -161,7 +161,7 @@ class PageView {
     const panel = this.panels.children[message.tab];
     if (!panel) return;
     if (message.content) this.fill(message.tab, message.content);
-    else if (message.rows) panel.parts?.[message.part]?.receive(message.row, message.rows);
+    else if (message.rows) panel.parts?.find((each) => each.part?.program === message.program)?.receive(message.row, message.rows);
   }
 }
 
@@ -451,7 +451,7 @@ class ProgramPart {
 function sourceRow(line, columns, grid, ranges) {
   const node = make("div", "jm-r");
   node.style.gridTemplateColumns = grid;
-  const bar = make("span", "jm-glow");
+  const bar = make("span", "jm-share");
   bar.style.width = `${clamp(line.share || 0, 0, 1) * 40}px`;
   node.append(make("span", "jm-cell jm-gutter jm-faint", {}, String(line.number ?? "")), make("span", "jm-gutter", {}, bar));
   for (let i = 0; i < columns; i++) node.append(make("span", "jm-cell jm-gutter", {}, line.cells[i] || ""));

@@ -121,7 +121,7 @@ function makeChart(years, id, describe) {
     "M" + Array.from(values, (v, i) => `${x(years[i]).toFixed(1)} ${y(v).toFixed(1)}`).join("L");
 
   function tangent(box, x, y, at, figures, index) {
-    const reach = (years.at(-1) - years[0]) * 0.2;
+    const reach = (years.at(-1) - years[0]) * 0.25;
     const ends = [-reach, reach].map((step) => [x(at + step), y(figures.people[index] + step * figures.growth[index])]);
     return `M${ends.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}`;
   }
@@ -265,7 +265,7 @@ function render({ model, el }) {
   const problem = make("p", { class: "jm-pop-problem", role: "alert" });
   const sliders = specs.map((spec, i) => makeSlider(spec, { ...model.get("city"), year: state.year }[spec.name], `${id}-${i}`));
   const effects = makeEffects(rates.map((spec) => spec.label));
-  const again = make("button", { type: "button", class: "jm-pop-again" }, "start values");
+  const again = make("button", { type: "button", class: "jm-pop-again" }, "back to the start values");
   const chart = makeChart(years, id, (at, figures, index) =>
     `Population from ${years[0]} to ${years.at(-1)}: from ${people(figures.people[0])} to ${people(figures.people.at(-1))}. ` +
     `Tangent in ${at}: ${signed(figures.growth[index])} people a year.`);

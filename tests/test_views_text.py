@@ -1,0 +1,226 @@
+"""Pages in a terminal, by exact text."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxmagic.pages.blocks import (
+    Aside,
+    Bar,
+    Chart,
+    Code,
+    Column,
+    Heat,
+    Page,
+    Program,
+    Prose,
+    Range,
+    Series,
+    SourceLine,
+    Tab,
+    Table,
+    Tie,
+    spell,
+    strong,
+    tab,
+    words,
+)
+from jaxmagic.results import Lazy
+from jaxmagic.views import text
+from tests.views_pages import DIFF, PROGRAM, RACE, everything
+
+
+def lines(page, columns=72):
+    return text.render(page, columns).split("\n")
+
+
+def test_one_tab_shows_no_bar():
+    page = Page(
+        say=words("New arrays go to ", strong("cpu:0"), "."),
+        conditions=words("2 devices"),
+        tabs=(tab("devices", Prose(words=spell("as `jax.devices()` lists them"))),),
+        notes=(Aside(words=words("no GPU")), Aside(words=words("and no TPU"), tone="bad")),
+    )
+    assert lines(page) == [
+        "New arrays go to cpu:0.",
+        "2 devices",
+        "",
+        "as `jax.devices()` lists them",
+        "",
+        "* no GPU",
+        "! and no TPU",
+    ]
+
+
+def test_a_race():
+    assert text.block(RACE) == [
+        "                a call   interval  first call",
+        "NumPy          4.81 ms  4.74–4.93      5.2 ms  ██████████████████████▏",
+        "JAX, op by op  3.02 ms  2.97–3.11       41 ms  █████████████▉",
+        "JAX, jit       0.78 ms  0.75–0.81       95 ms  ███▋",
+    ]
+
+
+def test_a_program_with_the_source_line_of_each_row():
+    assert text.block(PROGRAM) == [
+        "line          time    flop  source",
+        "   1                        def layer(x, w):",
+        "   2  █▍      22 %  33.6 M      h = jnp.tanh(x @ w)",
+        "   3  ████▎   71 %       –      s = jnp.sort(h, axis=0)",
+        "   4  ▎        4 %   0.3 M      return (s ** 2).mean() + h.sum()",
+        "      ▏        3 %          not attributed",
+        "",
+        "line  jaxpr",
+        "      { lambda ; a:f32[512,256] b:f32[256,128]. let",
+        "   2      c:f32[512,128] = dot_general[dimension_numbers=(([1], [0]), ([], []))] a b",
+        "   2      d:f32[512,128] = tanh c",
+        "   3      e:f32[512,128] = sort[dimension=0] d",
+        "   4      f:f32[512,128] = integer_pow[y=2] e",
+        "   4      g:f32[] = reduce_sum[axes=(0, 1)] f",
+        "   4      h:f32[] = div g 65536.0:f32[]",
+        "   4      i:f32[] = reduce_sum[axes=(0, 1)] d",
+        "   4      j:f32[] = add h i",
+        "        in (j,) }",
+    ]
+
+
+def test_a_cut_program_says_so():
+    program = Program(
+        columns=(),
+        source=(SourceLine(number=7, text="f(x)"),),
+        program=("a",),
+        ties=(),
+        language="hlo",
+        cut=1200,
+    )
+    assert text.block(program)[-1] == "      … 1,200 more lines"
+
+
+def test_a_diff():
+    assert text.block(DIFF) == [
+        "ported code: this is what ran",
+        "   def heat(u, a):",
+        "  -    u[1:-1] += a * (u[2:] - u[:-2])",
+        "  +    u = u.at[1:-1].add(a * (u[2:] - u[:-2]))",
+        "       return u",
+    ]
+
+
+def test_a_chart_is_its_words_and_some_of_its_points():
+    years = tuple(float(year) for year in range(2020, 2041))
+    chart = Chart(
+        series=(
+            Series(name="f", x=years, y=tuple(t - 2020 for t in years)),
+            Series(name="g", x=years, y=years),
+        ),
+        x="year",
+        y="people",
+        alt="A line.",
+    )
+    assert text.block(chart)[:4] == ["A line.", "year   f      g", "2020   0  2,020", "2022   2  2,022"]
+    assert text.block(chart)[-1] == "2040  20  2,040"
+
+
+def test_a_matrix():
+    heat = Heat(values=((1.0, -0.5), (0.0, 2.0)), rows="out", columns="in", alt="Jacobian.")
+    assert text.block(heat) == [
+        "Jacobian.",
+        "out down, in across",
+        "   0     1",
+        "0  1  −0.5",
+        "1  0     2",
+    ]
+
+
+def test_a_dear_tab_shows_its_hint_and_is_not_made():
+    made = []
+    dear = Tab(title="XLA", blocks=Lazy(lambda: made.append(1) or ()), hint="compiles the program")
+    page = Page(say=words("f"), tabs=(tab("jaxpr", Prose(words=words("a"))), dear))
+    assert lines(page)[-1] == "not made yet: compiles the program"
+    assert made == []
+
+
+def test_a_tab_without_a_hint_is_made():
+    page = Page(say=words("f"), tabs=(Tab(title="a", blocks=Lazy(lambda: (Prose(words=words("here")),))),))
+    assert lines(page)[-1] == "here"
+
+
+def test_what_fails_is_named_and_the_rest_stands():
+    def fail():
+        raise ValueError("no\x1b[31m luck")
+
+    page = Page(
+        say=words("f"),
+        tabs=(
+            Tab(title="a", blocks=Lazy(fail)),
+            tab("b", Heat(values=None, rows="", columns="", alt=""), DIFF),
+        ),
+    )
+    shown = lines(page)
+    assert "could not be made: ValueError: no␛[31m luck" in shown
+    assert any(line.startswith("this heat could not be shown: TypeError") for line in shown)
+    assert "ported code: this is what ran" in shown
+
+
+def test_progress():
+    page = Page(say=words("racing"), progress=0.5)
+    assert lines(page) == ["racing", "████████████░░░░░░░░░░░░ 50 %"]
+
+
+def test_wide_characters_keep_columns_aligned():
+    table = Table(
+        columns=(Column(title="名", align="left"), Column(title="n")),
+        rows=((words("東京"), words("1")), (words("ab"), words("22"))),
+    )
+    assert text.block(table) == ["名     n", "東京   1", "ab    22"]
+
+
+def test_a_long_sentence_is_wrapped():
+    assert max(map(len, lines(Page(say=words("word " * 60)), 40))) <= 40
+
+
+NASTY = st.text(
+    st.characters() | st.sampled_from("\x00\x07\x08\x1b\n\r\t\x7f\x85\x9b\u200f\u202e\u2066\u2028\ud800")
+)
+
+
+@given(NASTY)
+def test_no_control_character_reaches_a_terminal(nasty):
+    page = Page(
+        say=words(nasty, strong(nasty)),
+        conditions=words(nasty),
+        tabs=(
+            tab(
+                nasty,
+                Prose(words=words(nasty)),
+                Aside(words=words(nasty)),
+                Table(
+                    columns=(Column(title=nasty),), rows=((words(nasty),), (Bar(share=0.5),)), caption=nasty
+                ),
+                Code(text=nasty, caption=nasty),
+                Chart(series=(Series(name=nasty, x=(1.0,), y=(2.0,)),), x=nasty, y=nasty, alt=nasty),
+                Heat(values=((1.0,),), rows=nasty, columns=nasty, alt=nasty),
+                Program(
+                    columns=(nasty,),
+                    source=(SourceLine(number=1, text=nasty, cells=(nasty,)),),
+                    program=(nasty,),
+                    ties=(Tie(source=(Range(0, 0, 1),), program=(Range(0, 0, 1),)),),
+                    language=nasty,
+                ),
+            ),
+            Tab(title=nasty, blocks=Lazy(tuple), hint=nasty),
+        ),
+    )
+    shown = text.render(page, 80)
+    assert "could not be" not in shown
+    controls = {c for c in shown if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")} - {"\n"}
+    assert not controls
+    assert not set(shown) & set("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def test_everything_at_every_width():
+    for columns in (20, 40, 80, 160):
+        assert "could not be shown" not in text.render(everything(), columns)
