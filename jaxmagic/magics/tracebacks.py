@@ -6,6 +6,7 @@ show; the exception, its traceback and `%debug` are untouched.
 
 from __future__ import annotations
 
+import inspect
 import os
 import types
 from collections.abc import Iterator
@@ -63,9 +64,22 @@ def without_machinery(traceback: types.TracebackType | None) -> types.TracebackT
 
 
 def _is_users(entries: list[types.TracebackType], i: int) -> bool:
-    follows = entries[i + 1].tb_frame.f_code.co_name if i + 1 < len(entries) else ""
     file = _file(entries[i])
-    return not (file.startswith(_OURS) or file.endswith(_MACHINERY) or follows == "run_cell_magic")
+    return not (file.startswith(_OURS) or file.endswith(_MACHINERY) or _is_cell_magics_call(entries, i))
+
+
+def _is_cell_magics_call(entries: list[types.TracebackType], i: int) -> bool:
+    """Whether an entry is the call that a cell became: of `run_cell_magic`, or awaiting what it returned."""
+    if i + 1 == len(entries):
+        return False
+    follows = entries[i + 1]
+    return follows.tb_frame.f_code.co_name == "run_cell_magic" or (
+        _file(follows).startswith(_OURS) and _awaited(follows.tb_frame.f_code)
+    )
+
+
+def _awaited(code: types.CodeType) -> bool:
+    return bool(code.co_flags & inspect.CO_COROUTINE)
 
 
 def _entries(traceback: types.TracebackType | None) -> Iterator[types.TracebackType]:
