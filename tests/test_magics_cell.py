@@ -58,7 +58,9 @@ BODIES = {
     "nested calls": "max(sorted([3, 1]), key=lambda v: -v)",
 }
 # The last piece is the first line of a plain cell, in the context of a traceback.
-SAME = re.compile(r"0x[0-9a-f]+|Wall time.*|CPU times.*|<%jaxpr \d+>|-{10,}|<ipython-input[^>]*>|\n +1 #?(?=\n)")
+SAME = re.compile(
+    r"0x[0-9a-f]+|Wall time.*|CPU times.*|<%jaxpr \d+>|-{10,}|<ipython-input[^>]*>|\n +1 #?(?=\n)"
+)
 SETTINGS = [
     *(("last_expr", name) for name in BODIES),
     *(
@@ -131,7 +133,9 @@ def looked(shell, recorder, source):
 
 
 def test_the_expression_on_the_line_comes_first(shell, recorder):
-    target = looked(shell, recorder, "%%jaxpr g(2.0)\ndef g(x):\n    return x\ndef h(x):\n    return x\nh(3.0)")
+    target = looked(
+        shell, recorder, "%%jaxpr g(2.0)\ndef g(x):\n    return x\ndef h(x):\n    return x\nh(3.0)"
+    )
     assert (target.function, target.args) == (shell.user_ns["g"], (2.0,))
 
 
@@ -142,7 +146,9 @@ def test_then_the_call_in_the_last_expression(shell, recorder):
 
 
 def test_then_the_expression_itself(shell, recorder):
-    target = looked(shell, recorder, "%%jaxpr\nimport numpy as np\nx = np.ones(3)\nnp.tanh(\n    x  # note\n)")
+    target = looked(
+        shell, recorder, "%%jaxpr\nimport numpy as np\nx = np.ones(3)\nnp.tanh(\n    x  # note\n)"
+    )
     np.testing.assert_array_equal(target.function(*target.args), np.tanh(np.ones(3)))
 
 

@@ -58,10 +58,23 @@ def _values(option: Option) -> list[str]:
     return list(option.kind.choices or (imported(option.source)() if option.source else ()))
 
 
+def names(shell: InteractiveShell, line: str) -> tuple[str, list[str]]:
+    """The user's names that may stand at the end of an expression on a magic's line.
+
+    IPython completes them after a bracket only, because a line with a percent sign is no Python.
+    """
+    piece = re.search(r"[^\W\d][\w.]*$", line)
+    if piece is None or _LINE.search(line) is None:
+        return "", []
+    completer: Any = shell.Completer
+    found = completer.attr_matches(piece[0]) if "." in piece[0] else completer.global_matches(piece[0])
+    return piece[0], list(found)
+
+
 # -- IPython 8 and 9 ------------------------------------------------------------------------------
 
 
-def context_matcher(shell: InteractiveShell) -> Any:  # noqa: ARG001 # as for IPython 7
+def context_matcher(shell: InteractiveShell) -> Any:
     """A matcher for `IPCompleter.custom_matchers`."""
     from IPython.core.completer import SimpleCompletion
     from IPython.core.completer import context_matcher as matches_context
@@ -69,11 +82,9 @@ def context_matcher(shell: InteractiveShell) -> Any:  # noqa: ARG001 # as for IP
     @matches_context(priority=100, identifier="jaxmagic")  # type: ignore[untyped-decorator,unused-ignore] # IPython's
     def jaxmagic(context: Any) -> dict[str, Any]:
         found = completions(context.text_until_cursor)
-        if found is None:
-            return {"completions": [], "suppress": False}
-        piece, texts = found
-        offered = [SimpleCompletion(text=text, type="magic") for text in texts]
-        return {"completions": offered, "suppress": bool(offered), "matched_fragment": piece}
+        piece, texts = found or names(shell, context.text_until_cursor)
+        offered = [SimpleCompletion(text=text, type="magic" if found else "instance") for text in texts]
+        return {"completions": offered, "suppress": bool(found and offered), "matched_fragment": piece}
 
     return jaxmagic
 
@@ -82,14 +93,13 @@ def context_matcher(shell: InteractiveShell) -> Any:  # noqa: ARG001 # as for IP
 
 
 def line_matcher(shell: InteractiveShell) -> Any:
-    """A matcher for `IPCompleter.magic_arg_matchers`, which replaces what stands after `=` or a blank."""
+    """A matcher for `IPCompleter.magic_arg_matchers`, which replaces the last piece as IPython splits it."""
 
-    def jaxmagic(line: str) -> list[str]:  # noqa: ARG001 # IPython 7 hands over what is behind the cursor too
-        found = completions(shell.Completer.text_until_cursor)
-        if found is None:
-            return []
-        piece, texts = found
-        kept = len(piece.rpartition("=")[0]) + 1 if "=" in piece else 0
-        return [text[kept:] for text in texts]
+    def jaxmagic(line: str) -> list[str]:  # noqa: ARG001 # what is behind the cursor is in it too
+        completer: Any = shell.Completer
+        before = completer.text_until_cursor
+        piece, texts = completions(before) or names(shell, before)
+        kept = len(piece) - len(completer.splitter.split_line(before))  # it splits `--stage=hl` and `cuda:1`
+        return [text[max(kept, 0) :] for text in texts]
 
     return jaxmagic

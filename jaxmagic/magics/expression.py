@@ -95,6 +95,7 @@ def read(text: str, magic: str, taken: Container[str]) -> Expression:
     """
     masked, types = _mask(text, taken)
     try:
+        ast.parse(f"[\n{masked}\n]", mode="eval")  # so that no `)(` gets out of our brackets
         tree = ast.parse(f"(\n{masked}\n)", mode="eval").body
         # What parses may still not compile: `await x`, `yield`, a name bound twice.
         compile(ast.Expression(body=tree), "<expression>", "eval")

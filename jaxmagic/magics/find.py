@@ -390,12 +390,21 @@ def as_function(
         parameters: the names in its signature, when they are more than its inputs'.
     """
     text = _with_names(expression, root, inputs)
-    body = f"return {text}" if "\n" not in text and "#" not in text else f"return (\n{text}\n    )"
+    body = f"return {text}" if _stands_alone(text) else f"return (\n{text}\n    )"
     source = f"def expression({', '.join(parameters or [item.name for item in inputs])}):\n    {body}\n"
     made: dict[str, Any] = {}
     exec(compile(source, register(magic, source), "exec", dont_inherit=True), scope, made)
     function: Callable[..., Any] = made["expression"]
     return function
+
+
+def _stands_alone(text: str) -> bool:
+    """Whether an expression needs no brackets around it, as one of several lines or with `:=` does."""
+    try:
+        ast.parse(text, mode="eval")
+    except SyntaxError:
+        return False
+    return "\n" not in text
 
 
 def _with_names(expression: Expression, root: ast.expr, inputs: Sequence[Input]) -> str:

@@ -25,7 +25,10 @@ def manager(kind=KernelManager):
 
 
 def environment():
-    return os.environ | {"JAX_PLATFORMS": "cpu", "IPYTHONDIR": os.path.join(os.environ.get("TMPDIR", "/tmp"), "ipy")}
+    return os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "IPYTHONDIR": os.path.join(os.environ.get("TMPDIR", "/tmp"), "ipy"),
+    }
 
 
 @dataclass

@@ -54,7 +54,11 @@ y = await later()
 f(y)"""
     reply = running.run(source)
     assert reply.status == "ok"
-    assert [output["output_type"] for output in reply.outputs] == ["execute_result", "display_data", "display_data"]
+    assert [output["output_type"] for output in reply.outputs] == [
+        "execute_result",
+        "display_data",
+        "display_data",
+    ]
     failed = running.run("%%jaxpr\nimport asyncio\nawait asyncio.sleep(0)\nnothing_of_the_kind")
     assert failed.error == ("NameError", "name 'nothing_of_the_kind' is not defined")
     (error,) = failed.of("error")
@@ -82,7 +86,11 @@ def test_an_error_stops_the_cell_shows_once_and_leaves_no_trace(running, source,
     assert reply.error[0] == ename
     shown = reply.of("error")
     assert len(shown) == (ename != "UsageError")
-    assert all("site-packages/IPython" not in line and "jaxmagic/" not in line for e in shown for line in e["traceback"])
+    assert all(
+        "site-packages/IPython" not in line and "jaxmagic/" not in line
+        for e in shown
+        for line in e["traceback"]
+    )
     assert running.value(STATE) == before
 
 
