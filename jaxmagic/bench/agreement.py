@@ -50,7 +50,7 @@ def compare(expected: Outcome, actual: Outcome) -> Difference:
     """Hold `actual` against `expected`, leaf by leaf; lists and tuples count as the same."""
     unchanged = expected.changed.keys() - actual.changed.keys()
     if unchanged:
-        return Difference(where=f"{min(unchanged)} is changed in place by one side only")
+        return Difference(where=f"`{min(unchanged)}` is changed in place by one side only")
     left, right = expected.leaves(), actual.leaves()
     if len(left) != len(right):
         return Difference(where=f"{_values(len(left))} against {_values(len(right))}")

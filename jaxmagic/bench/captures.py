@@ -123,6 +123,8 @@ class _Jax:
     numpy = np
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
         raise BadTarget(f"NumPy has nothing like `jax.{name}`")
 
 

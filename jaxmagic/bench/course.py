@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,10 +28,12 @@ from jaxmagic.target import Target
 Watch = Callable[[Benchmark, float], None]
 
 NUMPY, EAGER, JIT = "numpy", "jax", "jax.jit"
-# Seconds between two reports; the share of the budget that a race may run over, and that it waits
-# for the process to become quiet; cores that count as quiet.
+# Seconds between two reports; shares of the budget: that a race may run over, that a side gets after
+# another one's single call has used it all up, and that is waited for the process to become quiet;
+# cores that count as quiet.
 CALM = 0.25
 OVERRUN = 0.15
+GRACE = 0.1
 WAITING = 0.1
 QUIET = 0.25
 
@@ -94,11 +97,23 @@ class Course:
     @property
     def scope(self) -> Callable[[], AbstractContextManager[Any]]:
         """What JAX runs in: 64 bits where they are needed, else as the user set it."""
-        return (lambda: jax.enable_x64(self.wide)) if self.wide else nullcontext
+        return functools.partial(jax.enable_x64, self.wide) if self.wide else nullcontext
 
-    def add(self, name: str, make: Callable[[], Side], limit: float | None = None) -> None:
-        """Make a side ready; when that fails or takes too long, it is out, and it is said why."""
-        seconds = max(self.left, 0.0) + OVERRUN * self.budget if limit is None else limit
+    def add(self, name: str, make: Callable[[], Side], *, share: float = 1.0, grace: float = GRACE) -> None:
+        """Make a side ready; when that fails or takes too long, it is out, and it is said why.
+
+        Args:
+            name: the contender.
+            make: does it.
+            share: of the budget, that it may take.
+            grace: of the budget, that it gets when a single call of another has used it up.
+        """
+        overrun = grace if any(side.first_call > self.budget for side in self.sides.values()) else 0.0
+        left = max(self.left + OVERRUN * self.budget, overrun * self.budget)
+        seconds = min(left, share * self.budget)
+        if seconds <= 0:
+            self.out[name] = not_started(name, self.budget)
+            return
         try:
             with self.tools.cut_off(seconds):
                 self.sides[name] = make()
@@ -233,6 +248,12 @@ def obstacle(name: str, error: Exception, target: Target) -> Contender:
         first = (str(error).strip().splitlines() or [""])[0]
         return Contender(name=name, obstacle=f"{type(error).__name__}: {first}".rstrip(": "))
     return Contender(name=name, obstacle=told.message, fix=told.fix, span=told.span, excerpt=told.excerpt)
+
+
+def not_started(name: str, budget: float) -> Contender:
+    """A side that came too late."""
+    obstacle = f"not started, for the others' first calls had used up the {budget:.3g} s"
+    return Contender(name=name, obstacle=obstacle, fix=f"give it more time: --budget {4 * budget:.3g}")
 
 
 def cut_off(name: str, seconds: float, budget: float) -> Contender:

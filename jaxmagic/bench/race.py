@@ -17,9 +17,11 @@ from jaxmagic.port import port
 from jaxmagic.results import Benchmark, Note, Port
 from jaxmagic.target import Target
 
-# The shares of the budget that the port, and the first calls of the eager side, may take.
+# The shares of the budget that the port, and the first calls of the eager side, may take; and what
+# jit gets when one call of NumPy has used it all up, for then one really wants to know.
 PORT_SHARE = 0.3
 EAGER_SHARE = 0.25
+JIT_GRACE = 1.0
 
 
 def benchmark(fn: Callable[..., Any], *args: Any, budget: float = 2.0, **kwargs: Any) -> Benchmark:
@@ -108,6 +110,10 @@ def usable(target: Target) -> Target:
     return replace(target, args=args, kwargs=kwargs)
 
 
+def _is_used_up(value: Any) -> bool:
+    return isinstance(value, Iterator)
+
+
 def is_jax(target: Target) -> bool:
     """Whether a target is JAX code already: by its inputs, or by what it and its helpers mention."""
     leaves = jax.tree_util.tree_leaves((target.args, dict(target.kwargs)))
@@ -126,7 +132,8 @@ def _line_up_numpy(course: Course) -> None:
     course.again(NUMPY)
     course.wide = course.wide or inputs.is_64_bit(numpy.outcome and numpy.outcome.result)
     try:
-        course.port = _ported(course)
+        with course.scope():
+            course.port = _ported(course)
     except Exception as error:  # noqa: BLE001 - whatever stops the port is the obstacle of both sides
         course.out |= {name: obstacle(name, error, course.target) for name in (EAGER, JIT)}
         return
@@ -157,12 +164,9 @@ def _as_is(course: Course, name: str, function: Callable[..., Any]) -> Callable[
 
 
 def _add_jax(course: Course, target: Target) -> None:
-    course.add(JIT, lambda: contenders.by_jit(JIT, target, course.port, course.tools, course.scope))
-    course.add(
-        EAGER,
-        lambda: contenders.eagerly(EAGER, target, course.port, course.tools, course.scope),
-        limit=EAGER_SHARE * course.budget,
-    )
+    port, tools, scope = course.port, course.tools, course.scope
+    course.add(JIT, lambda: contenders.by_jit(JIT, target, port, tools, scope), grace=JIT_GRACE)
+    course.add(EAGER, lambda: contenders.eagerly(EAGER, target, port, tools, scope), share=EAGER_SHARE)
 
 
 def _announce(course: Course, seconds: float) -> None:
@@ -175,9 +179,11 @@ def _announce(course: Course, seconds: float) -> None:
 
 def _ported(course: Course) -> Port:
     """The port, proved on the inputs; by its names alone where that takes too long."""
-    target = course.target
+    target, share = course.target, PORT_SHARE * course.budget
+    if course.sides[NUMPY].expected > share / 2:
+        return port(target.function)
     try:
-        with course.tools.cut_off(PORT_SHARE * course.budget):
+        with course.tools.cut_off(share):
             return port(target.function, *target.args, **target.kwargs)
     except TimeIsUp:
         return port(target.function)

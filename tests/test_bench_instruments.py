@@ -1,0 +1,67 @@
+"""Cutting a call off, with the real thing (a few hundredths of a second)."""
+
+import contextlib
+import threading
+import time
+
+import pytest
+
+from jaxmagic.bench.instruments import TimeIsUp, cut_off
+
+
+def spin():
+    while True:
+        pass
+
+
+def test_a_python_loop_is_cut_off():
+    with pytest.raises(TimeIsUp), cut_off(0.02):
+        spin()
+
+
+def test_what_is_done_in_time_is_left_alone():
+    with cut_off(0.02):
+        done = sum(range(10))
+    time.sleep(0.05)
+    assert done == 45
+
+
+def test_nobodys_except_exception_eats_it():
+    def stubborn():
+        while True:
+            with contextlib.suppress(Exception):
+                spin()
+
+    with pytest.raises(TimeIsUp), cut_off(0.02):
+        stubborn()
+
+
+def test_it_works_in_any_thread_and_only_there():
+    outcome = []
+
+    def inner():
+        try:
+            with cut_off(0.02):
+                spin()
+        except TimeIsUp:
+            outcome.append("cut off")
+
+    thread = threading.Thread(target=inner)
+    thread.start()
+    thread.join(5)
+    assert outcome == ["cut off"]
+
+
+def test_an_error_inside_comes_out_as_it_is():
+    with pytest.raises(ValueError, match="mine"), cut_off(1.0):
+        raise ValueError("mine")
+
+
+def test_many_short_ones_leave_nothing_pending():
+    for _ in range(200):
+        try:
+            with cut_off(0.0005):
+                sum(range(2000))
+        except TimeIsUp:
+            pass
+    sum(range(100_000))

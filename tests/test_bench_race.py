@@ -1,0 +1,607 @@
+"""The race as a whole: the traps that make other benchmarks lie, each with its figure.
+
+Times are those of a clock that the contenders move, or are not looked at.
+"""
+
+import functools
+import json
+import random
+import types
+import weakref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxmagic
+from jaxmagic.bench import race as bench
+from jaxmagic.bench.course import Course
+from jaxmagic.errors import BadTarget
+from jaxmagic.target import ArrayType, Target
+
+from .bench_tools import Clock
+
+
+def quick(function, *args, **kwargs):
+    return bench.run(Target(function=function, args=args, kwargs=kwargs), tools=ticking())
+
+
+def ticking():
+    """A clock on which every reading takes 5 ms, however busy the machine is."""
+    return Clock(tick=0.005).tools(cuts=False)
+
+
+def labelled(clock, budget=2.0, **functions):
+    return bench.run_labelled(functions, budget=budget, tools=clock.tools())
+
+
+# -- the figures ----------------------------------------------------------------------------------
+
+
+def test_three_times_the_work_reads_three():
+    clock = Clock()
+    result = labelled(clock, three=clock.worker(0.003), one=clock.worker(0.001))
+    assert result.speedup("one", over="three").estimate == pytest.approx(3.0)
+    assert result.speedup("three", over="one").estimate == pytest.approx(1 / 3)
+    assert result.contenders["three"].typical == pytest.approx(0.003)
+    assert result.contenders["three"].interval.low < 0.003 < result.contenders["three"].interval.high
+    assert len(result.contenders["three"].seconds) == 8
+    assert result.agreement.ok
+
+
+def test_the_first_call_is_kept_apart():
+    clock = Clock()
+    result = labelled(clock, a=clock.worker(lambda n: 0.5 if n == 1 else 0.001), b=clock.worker(0.001))
+    assert result.contenders["a"].first_call == pytest.approx(0.5)
+    assert result.contenders["a"].typical == pytest.approx(0.001)
+
+
+def test_an_unknown_pair_is_refused_in_words():
+    clock = Clock()
+    result = labelled(clock, a=clock.worker(0.001), b=clock.worker(0.001))
+    with pytest.raises(ValueError, match=r"no speedup of 'c' over 'a'; timed were: a, b"):
+        result.speedup("c", over="a")
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.7, 1.1, 1.9])
+@pytest.mark.parametrize("entrants", [1, 2, 3, 4])
+def test_it_takes_at_most_1_2_times_its_budget(seconds, entrants):
+    clock = Clock()
+    labelled(clock, **{f"c{i}": clock.worker(seconds) for i in range(entrants)})
+    assert clock() <= 2.4
+
+
+def test_a_call_of_30_s_is_announced_after_the_first_one_and_not_repeated():
+    clock, told = Clock(), []
+    slow, fast = clock.worker(30.0), clock.worker(0.001)
+    result = bench.run_labelled(
+        {"slow": slow, "fast": fast},
+        budget=2.0,
+        tools=clock.tools(cuts=False),
+        watch=lambda so_far, share: told.append((clock(), so_far.contenders["slow"].first_call, share)),
+    )
+    assert len(slow.calls) == 1
+    assert told[0] == (30.0, 30.0, 1.0)
+    assert result.contenders["slow"].typical == 30.0
+    assert result.contenders["slow"].interval.low is None
+    assert result.speedup("fast", over="slow").estimate == pytest.approx(30_000)
+
+
+def test_what_runs_over_its_time_is_cut_off_and_says_so():
+    clock = Clock()
+    result = labelled(clock, quick=clock.worker(0.001), endless=clock.worker(1000.0))
+    assert result.contenders["endless"].typical is None
+    assert result.contenders["endless"].obstacle == "cut off after 2 s, in its first call"
+    assert result.contenders["endless"].fix == "give it more time: --budget 8"
+    assert clock() <= 2.4
+
+
+def test_the_watcher_is_told_calmly():
+    clock, told = Clock(), []
+    functions = {"a": clock.worker(0.001), "b": clock.worker(0.001)}
+    bench.run_labelled(functions, budget=4.0, tools=clock.tools(), watch=lambda b, share: told.append(share))
+    assert 8 <= len(told) <= 16
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] <= 1
+
+
+# -- interrupts and errors ------------------------------------------------------------------------
+
+
+def interrupting(clock, after):
+    def seconds(n):
+        if n > after:
+            raise KeyboardInterrupt
+        return 0.001
+
+    return clock.worker(seconds)
+
+
+def test_an_interrupt_ends_it_with_what_was_measured():
+    clock = Clock()
+    result = labelled(clock, a=clock.worker(0.001), b=interrupting(clock, 200))
+    assert result.interrupted
+    assert result.speedup("a", over="b").estimate == pytest.approx(1.0)
+    assert next(note.kind for note in result.notes) == "interrupted"
+
+
+def test_an_interrupt_in_the_first_call_leaves_an_empty_result():
+    clock = Clock()
+    result = labelled(clock, a=interrupting(clock, 0), b=clock.worker(0.001))
+    assert result.interrupted
+    assert result.contenders == {}
+    assert result.agreement.ok is None
+
+
+def test_a_contender_that_raises_in_the_middle_keeps_what_it_has():
+    clock = Clock()
+
+    def seconds(n):
+        if n == 100:
+            raise ValueError("the 100th is too much\nsecond line")
+        return 0.001
+
+    result = labelled(clock, good=clock.worker(0.001), bad=clock.worker(seconds))
+    assert result.contenders["bad"].obstacle == "ValueError: the 100th is too much"
+    assert result.contenders["bad"].typical == pytest.approx(0.001)
+    assert sum(map(len, result.contenders["good"].seconds)) > 100
+
+
+def test_a_contender_that_cannot_run_does_not_stop_the_others():
+    clock = Clock()
+
+    def broken():
+        raise RuntimeError("no")
+
+    result = labelled(clock, broken=broken, a=clock.worker(0.002), b=clock.worker(0.001))
+    assert result.contenders["broken"].obstacle == "RuntimeError: no"
+    assert result.contenders["broken"].typical is None
+    assert result.speedup("b", over="a").estimate == pytest.approx(2.0)
+
+
+def test_an_error_of_the_users_own_numpy_code_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        quick(lambda x: np.sum(x) / (1 // 0), np.ones(3))
+
+
+def test_everything_is_as_before_whatever_happens():
+    x = np.arange(4.0)
+    np.random.seed(5)
+    random.seed(5)
+    before = (x.tobytes(), str(np.random.get_state()), random.getstate(), jax.config.read("jax_enable_x64"))
+
+    def spoil(x):
+        x += 1
+        np.random.rand(3)
+        random.random()
+        return x
+
+    def spoil_and_fail(x):
+        spoil(x)
+        raise KeyboardInterrupt
+
+    quick(spoil, x)
+    quick(spoil_and_fail, x)
+    after = (x.tobytes(), str(np.random.get_state()), random.getstate(), jax.config.read("jax_enable_x64"))
+    assert after == before
+
+
+# -- traps ----------------------------------------------------------------------------------------
+
+
+class Promise:
+    def __init__(self, clock):
+        self.clock = clock
+
+    def block_until_ready(self):
+        self.clock.pass_(0.040)
+        return self
+
+
+def test_trap_unblocked():
+    """Dispatch takes 12 µs and the work 40 ms: the call takes 40.012 ms."""
+    clock = Clock()
+
+    def dispatch():
+        clock.pass_(12e-6)
+        return Promise(clock)
+
+    result = bench.run_labelled({"a": dispatch, "b": clock.worker(0.080)}, budget=4.0, tools=clock.tools())
+    assert result.contenders["a"].typical == pytest.approx(0.040012)
+
+
+def test_trap_results_of_pytorch_are_waited_for(monkeypatch):
+    clock = Clock()
+
+    class Tensor:
+        device = types.SimpleNamespace(type="cuda")
+
+    torch = types.SimpleNamespace(
+        Tensor=Tensor, cuda=types.SimpleNamespace(synchronize=lambda: clock.pass_(0.040))
+    )
+    monkeypatch.setitem(__import__("sys").modules, "torch", torch)
+    result = bench.run_labelled({"a": lambda: Tensor()}, budget=2.0, tools=clock.tools())
+    assert result.contenders["a"].typical == pytest.approx(0.040)
+
+
+W = np.linspace(0, 1, 400 * 400).reshape(400, 400)
+
+
+def by_global(x):
+    return np.sin(W) @ x
+
+
+def by_default(x, w=W):
+    return np.sin(w) @ x
+
+
+class Model:
+    def __init__(self, w):
+        self.w = w
+
+    def __call__(self, x):
+        return np.sin(self.w) @ x
+
+    def method(self, x):
+        return np.sin(self.w) @ x
+
+
+def by_closure():
+    w = W
+
+    def inner(x):
+        return np.sin(w) @ x
+
+    return inner
+
+
+JW = jnp.asarray(np.float32(W))
+
+
+@jax.jit
+def jitted_by_global(x):
+    return jnp.sin(JW) @ x
+
+
+CAPTURES = {
+    "global": (lambda: by_global, "W"),
+    "default": (lambda: by_default, "w"),
+    "closure": (by_closure, "w"),
+    "partial": (lambda: functools.partial(by_default, w=W), "w"),
+    "object": (lambda: Model(W), "Model.w"),
+    "method": (lambda: Model(W).method, "Model.w"),
+    "jitted": (lambda: jitted_by_global, "JW"),
+}
+
+
+@pytest.mark.parametrize("way", CAPTURES)
+def test_trap_captured_array(way, monkeypatch):
+    """sin(W) could be folded into the program: it has to be computed from an argument."""
+    make, name = CAPTURES[way]
+    texts = compiled_texts(monkeypatch)
+    result = quick(make(), np.ones(400, np.float32 if way == "jitted" else np.float64))
+    jit = result.contenders["jax.jit"]
+    assert jit.obstacle == ""
+    assert result.agreement.ok
+    assert any("sine" in text for text in texts)
+    assert jit.memory.arguments >= W.size * 4
+    notes = {note.kind: note.text for note in result.notes}
+    assert name in notes["captured array"]
+    assert "folded constants" not in notes
+
+
+def compiled_texts(monkeypatch):
+    """The StableHLO of every program that the race compiles."""
+    from jaxmagic.bench import contenders
+
+    texts, compile_ = [], contenders._compile
+
+    def spy(jitted, given, now):
+        texts.append(jitted.lower(*given[0], **given[1]).as_text())
+        return compile_(jitted, given, now)
+
+    monkeypatch.setattr(contenders, "_compile", spy)
+    return texts
+
+
+def test_trap_a_constant_inside_is_named():
+    big = jnp.ones((600, 600))
+    hidden = types.SimpleNamespace(f=jax.jit(lambda x: x @ big))  # no slot can reach into a library object
+    result = quick(lambda x: jnp.asarray(hidden.f(x)), jnp.ones((2, 600)))
+    notes = {note.kind: note.text for note in result.notes}
+    assert "captured array" in notes or "1.44 MB of constants" in notes["folded constants"]
+
+
+def test_trap_a_result_that_does_not_depend_on_the_inputs():
+    result = quick(lambda x: jnp.sum(jnp.ones((50, 50)) @ jnp.ones((50, 50))), jnp.ones(3))
+    assert "constant result" in {note.kind for note in result.notes}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "complex128"])
+def test_trap_precision_is_matched(dtype):
+    result = quick(lambda x: x * x + x, np.arange(10).astype(dtype))
+    assert result.agreement.ok
+    assert set(result.agreement.dtypes.values()) == {dtype}
+    assert len(result.agreement.dtypes) == 3
+    assert result.conditions["64 bits"] is (dtype in ("float64", "int64", "complex128"))
+    assert not jax.config.read("jax_enable_x64")
+
+
+def test_trap_a_64_bit_result_of_32_bit_inputs_is_matched_too():
+    def widen(x):
+        return x * np.linspace(0, 1, 3)
+
+    result = quick(widen, np.float32([1, 2, 3]))
+    assert set(result.agreement.dtypes.values()) == {"float64"}
+    assert result.agreement.ok
+
+
+def test_trap_inputs_are_copies_for_either_side():
+    """device_put aliases NumPy's buffer now and then: what JAX gets has to be its own."""
+    x = np.arange(1024.0)
+    seen = []
+
+    def look(y):
+        seen.append(y)
+        return y * 1
+
+    bench.run_labelled({"a": look, "b": look}, (x,), tools=ticking())
+    assert not any(np.shares_memory(x, y) for y in seen)
+    given = bench.inputs.for_jax([x] * 20)
+    address = x.__array_interface__["data"][0]
+    with jax.enable_x64(True):  # noqa: FBT003 - JAX's own signature
+        made = [bench.inputs.for_jax(x) for _ in range(20)]
+    assert not [y for y in [*given, *made] if y.unsafe_buffer_pointer() == address]
+
+
+def test_trap_in_place_numpy_functions_get_fresh_inputs_and_leave_the_users_alone():
+    x = np.arange(5.0)
+    before = x.tobytes()
+    sums = []
+
+    def add_one(y):
+        y += 1
+        sums.append(float(y.sum()))
+        return y.sum()
+
+    bench.run_labelled({"a": add_one, "b": add_one}, (x,), tools=ticking())
+    assert x.tobytes() == before
+    assert set(sums) == {15.0}
+
+
+def test_trap_an_in_place_change_of_a_global():
+    table = np.zeros(3)
+    seen = []
+
+    def count(x):
+        table[0] += 1
+        seen.append(float(table[0]))
+        return x + table[0]
+
+    bench.run_labelled({"a": count}, (np.ones(3),), tools=ticking())
+    assert table[0] == 0
+    assert set(seen) == {1.0}
+
+
+def test_trap_an_array_given_twice_stays_one_array():
+    def aliased(x, y):
+        x += 1
+        return y.sum()
+
+    x = np.zeros(3)
+    result = bench.run_labelled({"a": aliased, "b": lambda x, y: 3.0}, (x, x), tools=ticking())
+    assert result.agreement.where == "a against b: `x` is changed in place by one side only"
+    assert x.sum() == 0
+
+
+def test_trap_different_results():
+    result = bench.run_labelled({"a": lambda x: x + 1, "b": lambda x: x + 2}, (np.ones(3),), tools=ticking())
+    assert result.agreement.ok is False
+    assert result.agreement.max_abs_error == 1.0
+    assert result.agreement.where == "a against b: result[0]: 2 against 3, 3 of 3 values differ"
+
+
+def test_trap_random_results():
+    result = bench.run_labelled(
+        {"a": lambda: np.random.rand(3), "b": lambda: np.random.rand(3)}, tools=ticking()
+    )
+    assert result.agreement.ok is None
+    assert result.agreement.where == "the results are random: two runs of the same code differ"
+
+
+def test_trap_a_random_generator_is_an_input_that_changes():
+    generator = np.random.default_rng(1)
+    before = str(generator.bit_generator.state)
+    drawn = []
+
+    def draw(rng):
+        drawn.append(float(rng.random()))
+        return drawn[-1]
+
+    result = bench.run_labelled({"a": draw}, (generator,), tools=ticking())
+    assert str(generator.bit_generator.state) == before
+    assert len(set(drawn)) == 1
+    assert result.agreement.where == ""
+
+
+@pytest.mark.parametrize("value", [(i for i in range(3)), [iter([1, 2])], {"a": map(str, [1])}])
+def test_trap_a_generator_is_refused(value):
+    with pytest.raises(BadTarget) as caught:
+        quick(lambda items: sum(items), value)
+    assert "the first call uses it up" in caught.value.message
+    assert caught.value.fix == "Pass a list instead: `list(items)`."
+
+
+def test_trap_nan_and_infinity_are_values():
+    x = np.array([1.0, np.nan, np.inf, -np.inf, -1.0])
+    result = quick(lambda x: np.sqrt(x) * 2, x)
+    assert result.agreement.ok
+    assert result.agreement.max_abs_error == 0.0
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0)])
+def test_trap_empty_arrays(shape):
+    result = quick(lambda x: np.sin(x) + 1, np.zeros(shape))
+    assert result.agreement.ok
+    assert result.agreement.max_abs_error == 0.0
+    assert result.speedup("jax.jit", over="numpy").estimate > 0
+
+
+def test_trap_a_donated_buffer():
+    x = jnp.arange(1000.0)
+    donating = jax.jit(lambda x: x + 1, donate_argnums=0)
+    result = quick(donating, x)
+    assert result.contenders["jax.jit"].obstacle == ""
+    assert result.agreement.ok
+    assert not x.is_deleted()
+
+
+# -- who races ------------------------------------------------------------------------------------
+
+
+def test_numpy_code_races_its_port():
+    result = quick(lambda x: np.sort(x)[::2], np.arange(10.0)[::-1])
+    assert list(result.contenders) == ["numpy", "jax", "jax.jit"]
+    assert result.agreement.ok
+    assert result.port is not None
+    assert all(side >= 0 for side in result.contenders["jax.jit"].compile_seconds)
+    assert result.contenders["jax.jit"].first_call >= sum(result.contenders["jax.jit"].compile_seconds)
+    assert result.contenders["jax.jit"].memory.arguments == 80
+    assert result.inputs[0].type == "f64[10]"
+    assert result.inputs[0].bytes == 80
+
+
+def test_sizes_stay_python_values_under_jit():
+    def pad(x, n, scale):
+        return np.concatenate([x, np.zeros(n)]) * scale
+
+    result = quick(pad, np.ones(3), 4, 0.5)
+    assert result.contenders["jax.jit"].obstacle == ""
+    assert result.agreement.ok
+
+
+def test_a_float_that_is_needed_as_a_size_stays_one_too():
+    def pad(x, n):
+        return np.concatenate([x, np.zeros(int(n))])
+
+    result = quick(pad, np.ones(3), 4.0)
+    assert result.contenders["jax.jit"].obstacle == ""
+    assert result.agreement.ok
+
+
+def test_when_jax_cannot_run_it_numpys_time_stands():
+    def collatz(x):
+        while x.sum() > 1:
+            x = np.where(x % 2 == 0, x // 2, 3 * x + 1)
+        return eval("x")
+
+    result = quick(collatz, np.array([7]))
+    assert result.contenders["numpy"].typical > 0
+    assert result.contenders["jax.jit"].typical is None
+    assert result.contenders["jax.jit"].obstacle
+    assert result.agreement.ok is not True or result.contenders["jax"].typical
+
+
+def test_a_jax_function_races_itself_on_numpy():
+    result = quick(lambda x: jnp.sort(x) * 2, jnp.arange(5.0))
+    assert result.agreement.ok
+    assert [side.obstacle for side in result.contenders.values()] == ["", "", ""]
+    assert result.port is None
+
+
+def test_a_jax_function_that_numpy_cannot_run_says_so():
+    result = quick(lambda x: jax.nn.relu(x).at[0].set(1), jnp.arange(5.0))
+    assert result.contenders["numpy"].obstacle == "NumPy has nothing like `jax.nn`"
+    assert result.speedup("jax.jit", over="jax").estimate > 0
+
+
+def test_a_jitted_function_races_as_it_is_and_unwrapped():
+    calls = []
+
+    @jax.jit
+    def f(x):
+        calls.append(type(x).__name__)
+        return x * 2
+
+    result = quick(f, jnp.arange(5.0))
+    assert list(result.contenders) == ["numpy", "jax", "jax.jit"]
+    assert result.agreement.ok
+    assert "ArrayImpl" in calls  # unwrapped, with real arrays
+
+
+def test_types_stand_for_random_arrays():
+    result = quick(lambda x, i: x * i, ArrayType("f32", (5,)), ArrayType("i32", ()))
+    assert [value.type for value in result.inputs] == ["f32[5]", "i32[]"]
+    assert result.agreement.ok
+
+
+def test_the_plain_functions_are_the_same():
+    assert jaxmagic.benchmark is bench.benchmark
+    result = jaxmagic.benchmark(np.linalg.norm, np.ones(3), budget=0.3)
+    assert result.contenders["numpy"].typical > 0
+    result = jaxmagic.race({"a": np.sort, "b": np.sort}, np.ones(3), budget=0.3)
+    assert list(result.contenders) == ["a", "b"]
+    with pytest.raises(BadTarget):
+        jaxmagic.race({})
+
+
+# -- numbers for machines -------------------------------------------------------------------------
+
+
+def test_the_result_is_json():
+    result = quick(lambda x: np.sin(x), np.ones(3))
+    read = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert read["contenders"]["numpy"]["typical"] == result.contenders["numpy"].typical
+    assert read["speedups"]["jax.jit"]["numpy"]["estimate"] == result.speedup("jax.jit", "numpy").estimate
+    assert read["conditions"]["cores"] >= 1
+    assert read["port"]["function"] is None
+
+
+def test_a_data_frame_has_one_row_a_sample(monkeypatch):
+    clock = Clock()
+    result = labelled(clock, a=clock.worker(0.1), b=clock.worker(0.1))
+    pandas = types.SimpleNamespace(DataFrame=lambda rows, columns: (rows, columns))
+    monkeypatch.setitem(__import__("sys").modules, "pandas", pandas)
+    rows, columns = result.to_dataframe()
+    assert columns == ["contender", "batch", "seconds"]
+    assert len(rows) == sum(len(batch) for side in result.contenders.values() for batch in side.seconds)
+    assert rows[0] == {"contender": "a", "batch": 0, "seconds": pytest.approx(0.1)}
+
+
+def test_without_pandas_the_data_frame_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    clock = Clock()
+    with pytest.raises(ImportError, match="pip install pandas"):
+        labelled(clock, a=clock.worker(0.1)).to_dataframe()
+
+
+def test_memory_is_freed_afterwards():
+    class Big(np.ndarray):
+        pass
+
+    alive = []
+
+    def f(x):
+        alive.append(weakref.ref(x))
+        return 1.0
+
+    result = bench.run_labelled({"a": f}, (np.ones(1000).view(Big),), tools=ticking())
+    assert result.contenders["a"].typical > 0
+    assert not [1 for ref in alive if ref() is not None]
+
+
+def test_outcomes_are_let_go_before_the_race():
+    kept = []
+    take_turns = Course.take_turns
+
+    def spy(course):
+        kept.extend(side.outcome for side in course.sides.values())
+        take_turns(course)
+
+    Course.take_turns = spy
+    try:
+        quick(lambda x: x + 1, np.ones(3))
+    finally:
+        Course.take_turns = take_turns
+    assert kept == [None, None, None]
