@@ -131,7 +131,9 @@ def test_columns_count_characters_not_bytes():
 
 
 def test_an_expression_over_several_lines_keeps_its_end():
-    space = written("long_cell", "def f(x):\n    return (\n        jnp.sin(x)\n        + jnp.cos(\n x)\n    )\n")
+    space = written(
+        "long_cell", "def f(x):\n    return (\n        jnp.sin(x)\n        + jnp.cos(\n x)\n    )\n"
+    )
     (add,) = [e for e in trace(space["f"], f32(3)).equations if e.primitive == "add"]
     assert (add.span.line, add.span.column, add.span.end_line, add.span.end_column) == (3, 8, 5, 3)
 
@@ -394,7 +396,13 @@ def test_transformed_callables():
     def f(x):
         return jnp.sin(x).sum()
 
-    for wrapped in (jax.jit(f), jax.grad(f), jax.vmap(jnp.sin), jax.value_and_grad(jax.jit(f)), jax.checkpoint(f)):
+    for wrapped in (
+        jax.jit(f),
+        jax.grad(f),
+        jax.vmap(jnp.sin),
+        jax.value_and_grad(jax.jit(f)),
+        jax.checkpoint(f),
+    ):
         assert trace(wrapped, f32(3)).equations
     assert [e.primitive for e in trace(jax.jit(f), f32(3)).equations] == ["sin", "reduce_sum"]
 
@@ -407,7 +415,10 @@ def test_no_array_inputs_and_empty_arrays():
 
 
 def test_odd_names_do_not_break_the_trace():
-    result = trace(lambda tree: tree["a b\n'\"<x>"] * tree["a b\n'\"<x> "], {"a b\n'\"<x>": f32(2), "a b\n'\"<x> ": f32(2)})
+    result = trace(
+        lambda tree: tree["a b\n'\"<x>"] * tree["a b\n'\"<x> "],
+        {"a b\n'\"<x>": f32(2), "a b\n'\"<x> ": f32(2)},
+    )
     assert len(result.inputs) == 2
     assert result.stage("hlo")
 
@@ -520,10 +531,9 @@ def test_sharing_of_sharing_is_quick_and_counted():
     for _ in range(30):
         f = jax.jit(lambda x, f=f: f(f(x)))
     result = trace(lambda x: f(x), f32())
-    (mul,) = [e for e in result.equations if e.primitive == "mul"]
-    assert mul.count == 2**30
+    assert [e.count for e in result.equations if e.primitive == "mul"] == [2**29, 2**29]
     assert result.flops is None  # JAX itself needs 2^depth to lower it, so nobody has asked it to
-    assert result.stage("jaxpr").count("mul") == 1
+    assert result.stage("jaxpr").count("mul") == 2
     assert not result.stages["stablehlo"].ready
 
 
@@ -646,7 +656,9 @@ def test_unused_inputs_are_noted():
 def _shard_map(x):
     spec = jax.sharding.PartitionSpec
     mesh = jax.make_mesh((1,), ("i",), axis_types=(jax.sharding.AxisType.Auto,))
-    return jax.shard_map(lambda x: jax.lax.psum(x * 2, "i"), mesh=mesh, in_specs=spec("i"), out_specs=spec())(x)
+    return jax.shard_map(lambda x: jax.lax.psum(x * 2, "i"), mesh=mesh, in_specs=spec("i"), out_specs=spec())(
+        x
+    )
 
 
 def _pallas(x):
@@ -693,7 +705,9 @@ HARD = {
     "pallas": _pallas,
     "hostile scope": _hostile_scope,
     "hostile function": _hostile_function,
-    "linalg": lambda x: jnp.linalg.eigh(jnp.outer(x, x))[0] + jnp.linalg.solve(jnp.outer(x, x) + jnp.eye(3), x),
+    "linalg": lambda x: (
+        jnp.linalg.eigh(jnp.outer(x, x))[0] + jnp.linalg.solve(jnp.outer(x, x) + jnp.eye(3), x)
+    ),
     "fft": lambda x: jnp.abs(jnp.fft.fft(x)),
     "complex": lambda x: (x * 1j).real,
     "sort": lambda x: jnp.sort(x)[jnp.argsort(x)],

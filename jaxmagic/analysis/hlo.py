@@ -13,7 +13,7 @@ BYTES = {
 }  # fmt: skip
 
 _LINE = re.compile(
-    r"^[ ]+(?P<root>ROOT )?%?(?P<name>[^\s=]+) = (?P<type>\(.*?\)|[^\s(]+) (?P<opcode>[a-z][\w\-]*)\("
+    r"^[ ]+(?P<root>ROOT )?%?(?P<name>[^\s=]+) = (?P<type>\(.*?\)|\S+) (?P<opcode>[a-z][\w\-]*)\("
     r"(?P<operands>[^)]*)\)(?P<attributes>.*)$"
     r"|^(?P<entry>ENTRY )?%?(?P<computation>[^\s=]+) (?:\(.*\) -> .* )?\{$"
     r"|^(?P<id>\d+) (?:\"(?P<string>.*)\"|\{(?P<fields>.*)\})$"

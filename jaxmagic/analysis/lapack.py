@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 # Flops of one real m×n problem (a square one has m = n).
 _FLOPS: dict[str, Callable[[int, int], float]] = {
     "potrf": lambda _, n: n**3 / 3,
-    "getrf": lambda m, n: m * n * min(m, n) - (m + n) * min(m, n) ** 2 / 2 + min(m, n) ** 3 / 3,
+    "getrf": lambda m, n: 2 * m * n * min(m, n) - (m + n) * min(m, n) ** 2 + 2 * min(m, n) ** 3 / 3,
     "geqrf": lambda m, n: 2 * n**2 * (m - n / 3) if m >= n else 2 * m**2 * (n - m / 3),
     "orgqr": lambda m, n: 4 * (m**2 * n - m * n**2 + n**3 / 3),
     "trsm": lambda m, n: m**2 * n,

@@ -498,7 +498,7 @@ MANY_VISITS, SHARED = 10_000, 4
 def _document(programs: list[Any]) -> Callable[..., str] | None:
     """The printer for programs that share programs that share …: each is printed once, by name."""
     try:
-        from jax._src import core, pretty_printer  # noqa: PLC0415  # private: only where it is needed
+        from jax._src import core, pretty_printer  # private: only where it is needed
 
         context, settings = core.JaxprPpContext(), core.JaxprPpSettings()
         *inner, top = programs
