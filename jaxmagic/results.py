@@ -356,9 +356,12 @@ class Port:
         original: its source.
         source: the JAX source; what `function` was made from.
         diff: the unified diff between the two.
-        function: the JAX function; takes and returns what the original does, then the values of
-            `mutated` parameters.
+        function: the JAX function; takes what the original does and returns what it returns, then the
+            values of the `mutated` parameters: `(result, value, …)`.
         mutated: the parameters that NumPy changed in place.
+        returns: whether the original returns a value of its own; where it does not, `function` returns
+            the values of `mutated` alone (one bare value, or a tuple).
+        x64: whether `function` has to run under `jax.enable_x64(True)`, as it was compared.
         static: the parameters that hold Python values (sizes, flags): `static_argnames` for jit.
         notes: what was assumed.
     """
@@ -370,6 +373,8 @@ class Port:
     function: Callable[..., Any] = field(repr=False, compare=False)
     mutated: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
+    returns: bool = True
+    x64: bool = False
     notes: tuple[Note, ...] = ()
 
 

@@ -294,3 +294,9 @@ def _lambda_text(node: ast.Lambda, source: str, name: str) -> str:
     body = ast.get_source_segment(source, node.body) or ast.unparse(node.body)
     body = f"({body})" if "\n" in body else body
     return f"def {name}({ast.unparse(node.args)}):\n    return {body}\n"
+
+
+def is_constant_module(unit: Unit, node: ast.AST) -> bool:
+    """Whether `a` or `a.b` names a module, a type or a function rather than a value."""
+    value = object_of(unit, node)
+    return value is not MISSING and (isinstance(value, types.ModuleType | type) or callable(value))

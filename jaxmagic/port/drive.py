@@ -1,4 +1,4 @@
-"""The passes in order."""
+"""The passes in order: see the NumPy run, lower, print, try, learn, prove."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,36 +15,149 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import obstacles
+from jaxmagic.port.check import Misfit, misfits
 from jaxmagic.port.collect import Program, collect
 from jaxmagic.port.emit import Module, execute, module_of
+from jaxmagic.port.expressions import Decisions
+from jaxmagic.port.observe import Facts, observe
 from jaxmagic.port.prove import Difference, Run, compare, copied, is_chaotic, needs_x64, on_jax
+from jaxmagic.port.specialise import Lowered, is_static_value, lower, plain_units
 from jaxmagic.results import Note, Port
 
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 _numbers = itertools.count(1)
+# How often what trying taught may change the port.
+TRIES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A port that could be traced, before it is proved."""
+
+    module: Module
+    lowered: Lowered
+    function: Callable[..., Any]
+    static: tuple[str, ...]
+    jitted: bool
 
 
 def drive(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Port:
-    """Collect, rewrite, print, run and compare."""
+    """Collect, observe, rewrite, print, run and compare."""
     program = collect(fn)
     for unit in program.units:
         obstacles.check(unit)
+    inputs = (args, dict(kwargs))
+    if not can_run(fn, inputs):
+        return without_inputs(program)
+    return with_inputs(program, inputs)
+
+
+def without_inputs(program: Program) -> Port:
+    """Names rewritten, nothing proved."""
+    for unit in program.units:
         obstacles.check_mutation(unit)
     module = module_of(program, {unit: unit.node for unit in program.units})
+    note = Note(kind="unproved", text="Nothing was compared: the port was made without inputs.")
     function = bind(program, execute(module, next(_numbers)))
-    notes = captures(module)
-    if can_run(fn, args, kwargs):
-        notes += proof(program, fn, function, args, kwargs)
-    else:
-        notes.append(Note(kind="unproved", text="Nothing was compared: the port was made without inputs."))
     return Port(
         name=program.main.name,
         original=module.original,
         source=module.source,
         diff=module.diff,
         function=function,
-        static=static_parameters(function, args, kwargs),
-        notes=tuple(notes),
+        notes=(*captures(module), note),
     )
+
+
+def with_inputs(program: Program, inputs: Inputs) -> Port:
+    """The port for these inputs, proved on them."""
+    main = program.main.function
+    refuse_objects(program, inputs)
+    whole = (program.bound_args + inputs[0], {**program.bound_kwargs, **inputs[1]})
+    with precision(needs_x64(whole)):
+        numpy, facts = observe(program, lambda watched: call_on_copies(watched, main, whole))
+    wide = needs_x64(whole) or facts.is_wide
+    with precision(wide):
+        made = settle(program, facts, inputs, named(main, whole))
+        notes = [*captures(made.module), *assumptions(made)]
+        notes += proof(program, made, inputs, numpy, lambda given: call_on_copies(main, main, given), whole)
+    return finished(program, made, tuple(notes), wide)
+
+
+def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool) -> Port:
+    """The result."""
+    return Port(
+        name=program.main.name,
+        original=made.module.original,
+        source=made.module.source,
+        diff=made.module.diff,
+        function=made.function,
+        mutated=made.lowered.mutated,
+        static=made.static,
+        x64=wide,
+        returns=made.lowered.returns,
+        notes=notes,
+    )
+
+
+# -- running the user's function --
+
+
+def named(function: Callable[..., Any], inputs: Inputs) -> dict[str, Any]:
+    """The arguments by the names of the parameters, defaults included."""
+    bound = inspect.signature(function).bind(*inputs[0], **inputs[1])
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def call_on_copies(function: Callable[..., Any], main: Callable[..., Any], inputs: Inputs) -> Run:
+    """One call on copies of the inputs."""
+    own = copied(inputs)
+    result = function(*own[0], **own[1])
+    return Run(result=copied(result), after=named(main, own))
+
+
+def can_run(fn: Callable[..., Any], inputs: Inputs) -> bool:
+    """Whether the inputs given are all that the function needs."""
+    try:
+        inspect.signature(fn).bind(*inputs[0], **inputs[1])
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def refuse_objects(program: Program, inputs: Inputs) -> None:
+    """Arrays of objects and text have no JAX form.
+
+    Raises:
+        CannotPort: an input holds such an array.
+    """
+    for name, value in named(
+        program.main.function, (program.bound_args + inputs[0], {**program.bound_kwargs, **inputs[1]})
+    ).items():
+        for leaf in jax.tree.leaves(value):
+            if isinstance(leaf, np.ndarray) and leaf.dtype.kind not in "biufc":
+                raise program.main.refuse(
+                    program.main.node,
+                    f"`{name}` is an array of {leaf.dtype}, and JAX holds numbers only.",
+                    "Pass numbers: codes for text, several arrays for records.",
+                )
+            if type(leaf).__module__.split(".")[0] == "pandas":
+                raise program.main.refuse(
+                    program.main.node,
+                    f"`{name}` is a pandas {type(leaf).__name__}, which JAX does not know.",
+                    "Pass its columns as arrays: `frame['x'].to_numpy()`.",
+                )
+
+
+@contextmanager
+def precision(wide: bool) -> Iterator[None]:
+    """64-bit numbers where NumPy computes with them, for this thread and this block only."""
+    with jax.enable_x64(wide or bool(jax.config.read("jax_enable_x64"))):
+        yield
+
+
+# -- making the port --
 
 
 def bind(program: Program, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,6 +167,56 @@ def bind(program: Program, function: Callable[..., Any]) -> Callable[..., Any]:
     return functools.partial(function, *map(on_jax, program.bound_args), **on_jax(dict(program.bound_kwargs)))
 
 
+def settle(program: Program, facts: Facts, inputs: Inputs, arguments: Mapping[str, Any]) -> Made:
+    """Lower and trace until nothing is left to learn."""
+    plain = plain_units(program, facts)
+    decisions = Decisions()
+    for _ in range(TRIES):
+        lowered = lower(program, plain, facts, decisions, arguments)
+        module = module_of(program, lowered.trees)
+        function = bind(program, execute(module, next(_numbers)))
+        static = static_parameters(function, inputs, decisions)
+        found = misfits(program, lowered, facts, module, bind, inputs, static)
+        if not _learn(found, decisions, lowered, named(function, inputs)):
+            return Made(
+                module=module, lowered=lowered, function=function, static=static, jitted=found.error is None
+            )
+    raise CannotPort(f"The port of `{program.main.name}` does not settle.", fix="Simplify the function.")
+
+
+def _learn(found: Misfit, decisions: Decisions, lowered: Lowered, arguments: Mapping[str, Any]) -> bool:
+    """Change the decisions by what a trial showed; False when there is nothing to change."""
+    new = {key: dtype for key, dtype in found.casts.items() if key not in decisions.casts}
+    if new:
+        decisions.casts.update(new)
+        return True
+    if found.error is None:
+        return False
+    for name in reversed(found.functions):
+        loop = lowered.loops.get(name)
+        if loop is not None and loop not in decisions.unroll:
+            decisions.unroll.add(loop)
+            return True
+    floats = {
+        name
+        for name, value in arguments.items()
+        if isinstance(value, float) and not isinstance(value, np.generic)
+    }
+    if floats - decisions.static:
+        decisions.static |= floats
+        return True
+    return False
+
+
+def static_parameters(function: Callable[..., Any], inputs: Inputs, decisions: Decisions) -> tuple[str, ...]:
+    """Parameters whose values are Python's own, such as sizes: they stay Python values under jit."""
+    given = named(function, inputs)
+    return tuple(name for name, value in given.items() if is_static_value(value) or name in decisions.static)
+
+
+# -- what is said --
+
+
 def captures(module: Module) -> list[Note]:
     """What the port takes from the user's namespace, as it was then."""
     names = ", ".join(f"`{name}`" for name in module.taken)
@@ -60,65 +224,52 @@ def captures(module: Module) -> list[Note]:
     return [Note(kind="captured", text=text)] if names else []
 
 
-def can_run(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether the inputs given are all that the function needs."""
-    try:
-        inspect.signature(fn).bind(*args, **kwargs)
-    except (TypeError, ValueError):
-        return False
-    return True
+def assumptions(made: Made) -> list[Note]:
+    """What the port takes for granted beyond the source."""
+    notes = []
+    if not made.jitted:
+        notes.append(
+            Note(kind="eager", text="The port runs on JAX, but not under jit: sizes in it depend on data.")
+        )
+    return notes
 
 
-def static_parameters(
-    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """Parameters whose values are Python's own, such as sizes: they stay Python values under jit."""
-    try:
-        bound = inspect.signature(fn).bind(*args, **kwargs)
-    except (TypeError, ValueError):
-        return ()
-    bound.apply_defaults()
-    return tuple(
-        name for name, value in bound.arguments.items() if isinstance(value, bool | int | str | None)
-    )
-
-
-def named(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments by the names of the parameters."""
-    return dict(inspect.signature(fn).bind(*args, **kwargs).arguments)
+# -- the proof --
 
 
 def proof(
-    program: Program,
-    fn: Callable[..., Any],
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
+    program: Program, made: Made, inputs: Inputs, numpy: Run, again: Callable[[Inputs], Run], whole: Inputs
 ) -> list[Note]:
-    """Run both on copies and compare.
+    """Run the port and compare it with NumPy's run.
 
     Raises:
         CannotPort: they differ, or the port cannot run.
     """
-    del program
-
-    def on_numpy(inputs: tuple[tuple[Any, ...], dict[str, Any]]) -> Run:
-        own = copied(inputs)
-        result = fn(*own[0], **own[1])
-        return Run(result=result, after=named(fn, *own))
-
-    with precision((args, kwargs)):
-        numpy = on_numpy((args, dict(kwargs)))
-        inputs = on_jax(copied((args, dict(kwargs))))
-        result = function(*inputs[0], **inputs[1])
-        port = Run(result=jax.tree.map(as_numpy, result), after=jax.tree.map(as_numpy, named(fn, *inputs)))
+    own = on_jax(copied(inputs))
+    function = jax.jit(made.function, static_argnames=made.static) if made.jitted else made.function
+    result = function(*own[0], **own[1])
+    port = outcome(program, made, result, own)
     found = compare(numpy, port)
-    if found and is_chaotic(on_numpy, (args, dict(kwargs)), numpy, found):
+    if not found:
+        return []
+    if is_chaotic(again, whole, numpy, found):
         text = "Rounding alone moves this function's result as far as the port's differs from NumPy's."
         return [Note(kind="chaotic", text=text)]
-    if found:
-        raise differs(found)
-    return []
+    raise differs(found)
+
+
+def outcome(program: Program, made: Made, result: Any, inputs: Inputs) -> Run:
+    """The port's result and changed arguments, told apart."""
+    mutated = made.lowered.mutated
+    whole = (program.bound_args + inputs[0], {**program.bound_kwargs, **inputs[1]})
+    after = named(program.main.function, whole)
+    if mutated:
+        value, *changed = (
+            result if made.lowered.returns else (None, *([result] if len(mutated) == 1 else result))
+        )
+        after |= dict(zip(mutated, changed, strict=True))
+        result = value
+    return Run(result=jax.tree.map(as_numpy, result), after=jax.tree.map(as_numpy, after))
 
 
 def as_numpy(value: Any) -> Any:
@@ -133,10 +284,3 @@ def differs(found: tuple[Difference, ...]) -> CannotPort:
         f"The port gives another result than NumPy: {first.where} {first.how}.",
         fix="It is not used. Copy arrays before you change them in place, and say which array is changed.",
     )
-
-
-@contextmanager
-def precision(values: Any) -> Iterator[None]:
-    """64-bit numbers where NumPy computed with them, for this thread and this block only."""
-    with jax.enable_x64(needs_x64(values) or bool(jax.config.read("jax_enable_x64"))):
-        yield

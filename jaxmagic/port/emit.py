@@ -40,12 +40,14 @@ class Module:
         source: the same in plain JAX.
         taken: names that `source` takes from the user's namespace, by value.
         name: the function in it.
+        head: the constants among it.
     """
 
     original: str
     source: str
     taken: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    head: str = ""
 
     @property
     def diff(self) -> str:
@@ -94,7 +96,7 @@ def module_of(program: Program, trees: Mapping[Unit, ast.FunctionDef]) -> Module
     original = "\n\n".join(
         part for part in (_numpy_imports(program), head, "\n\n".join(u.text for u in program.units)) if part
     )
-    return Module(original=original, source=source, taken=taken, name=program.main.name)
+    return Module(original=original, source=source, taken=taken, name=program.main.name, head=head)
 
 
 def print_unit(unit: Unit, tree: ast.FunctionDef) -> str:
@@ -172,13 +174,18 @@ def execute(module: Module, number: int) -> Callable[..., Any]:
     file = f"<port {number} of {module.name}>"
     code = compile(module.source, file, "exec")
     linecache.cache[file] = (len(module.source), None, module.source.splitlines(keepends=True), file)
-    names: dict[str, Any] = {
-        "__name__": "jaxmagic_port",
-        **{k: _constant(v) for k, v in module.taken.items()},
-    }
+    names = namespace(module)
     exec(code, names)
     function: Callable[..., Any] = names[module.name]
     return function
+
+
+def namespace(module: Module) -> dict[str, Any]:
+    """What the port's source may refer to: JAX, the user's constants, captured values."""
+    constants: dict[str, Any] = {}
+    exec(module.head, constants)
+    captured = {name: _constant(value) for name, value in module.taken.items()}
+    return {"__name__": "jaxmagic_port", **constants, **MODULES, **captured}
 
 
 def _constant(value: Any) -> Any:

@@ -60,7 +60,7 @@ class Place:
 
 
 def mark(tree: ast.AST, text: str) -> None:
-    """Note on every node of `tree` its place in `text`."""
+    """Note on every node of `tree` its place in `text`, and a number of its own as `key`."""
     starts = list(
         itertools.accumulate((len(line.encode()) for line in text.splitlines(keepends=True)), initial=0)
     )
@@ -71,7 +71,8 @@ def mark(tree: ast.AST, text: str) -> None:
         at = starts[line - 1] + column
         return at if ascii_only else len(data[:at].decode())
 
-    for node in ast.walk(tree):
+    for number, node in enumerate(ast.walk(tree)):
+        node.key = number  # type: ignore[attr-defined]
         if hasattr(node, "lineno"):
             node._span = (offset(node.lineno, node.col_offset), offset(node.end_lineno, node.end_col_offset))  # type: ignore[attr-defined]
     for node in ast.walk(tree):
@@ -112,7 +113,9 @@ def shape(node: ast.AST) -> tuple[Any, ...]:
             described.append(
                 (name, [None if item is None else isinstance(item, ast.AST) or item for item in value])
             )
-        elif isinstance(value, ast.operator | ast.unaryop | ast.boolop | ast.expr_context):
+        elif isinstance(value, ast.expr_context):
+            continue
+        elif isinstance(value, ast.operator | ast.unaryop | ast.boolop):
             described.append((name, type(value)))
         elif isinstance(value, ast.AST):
             described.append((name, type(value) if isinstance(value, ast.arguments) else True))
@@ -151,11 +154,18 @@ class Printer:
         return "".join([*pieces, self.text[at : place.end]])
 
     def _child(self, parent: ast.AST, name: str, child: ast.AST, slot: tuple[int, int]) -> str:
+        if name == "slice" and isinstance(child, ast.Tuple) and not hasattr(child, "place"):
+            return self._elements(child)
         words = self.expression(child)
         place = getattr(child, "place", None)
         if place is not None and place.text == self.text and (place.start, place.end) == slot:
             return words
         return self._guarded(parent, name, child, words, slot)
+
+    def _elements(self, index: ast.Tuple) -> str:
+        """A new tuple as an index, without brackets."""
+        words = [self.expression(part) for part in index.elts]
+        return ", ".join(words) + ("," if len(words) == 1 else "")
 
     def _guarded(
         self, parent: ast.AST, name: str, child: ast.AST, words: str, slot: tuple[int, int] | None

@@ -1,0 +1,113 @@
+"""A trial: the port is traced with a look at each expression, whose dtype has to be NumPy's."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmagic.port.collect import Program, Unit
+from jaxmagic.port.emit import Module, Rename, namespace
+from jaxmagic.port.observe import Facts
+from jaxmagic.port.prove import copied, on_jax
+
+FILE = "<trial>"
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Misfit:
+    """What a trial showed.
+
+    Args:
+        casts: expressions whose dtype is not NumPy's, and NumPy's, by unit and number.
+        error: what tracing raised.
+        functions: names of the port's functions that were running then, outermost first.
+        line: of the user's source, where known.
+    """
+
+    casts: dict[tuple[str, int], str] = field(default_factory=dict)
+    error: Exception | None = None
+    functions: tuple[str, ...] = ()
+
+
+class _Look(ast.NodeTransformer):
+    """`look(number, expression)` around each expression that was watched."""
+
+    def __init__(self, unit: Unit, facts: Facts) -> None:
+        self.unit = unit
+        self.facts = facts
+
+    def visit(self, node: ast.AST) -> Any:
+        """Inside out."""
+        new = self.generic_visit(node)
+        if not isinstance(new, ast.BinOp | ast.Call | ast.UnaryOp | ast.Subscript) or not isinstance(
+            getattr(new, "ctx", ast.Load()), ast.Load
+        ):
+            return new
+        fact = self.facts.of(self.unit, new)
+        if fact.dtype is None or any(form.kind not in ("array", "scalar") for form in fact.forms):
+            return new
+        key = ast.Constant((self.unit.name, new.key))  # type: ignore[attr-defined]
+        return ast.Call(ast.Name("__look__", ast.Load()), [key, new, ast.Constant(fact.dtype)], [])
+
+
+def misfits(
+    program: Program,
+    lowered: Any,
+    facts: Facts,
+    module: Module,
+    bind: Callable[..., Any],
+    inputs: Inputs,
+    static: tuple[str, ...],
+) -> Misfit:
+    """Trace the port and see where its dtypes differ from NumPy's, or why it cannot be traced."""
+    found = Misfit()
+
+    def look(key: tuple[str, int], value: Any, dtype: str) -> Any:
+        if isinstance(value, jax.Array | np.ndarray) and str(value.dtype) != dtype and not _weak(value):
+            found.casts.setdefault(key, dtype)
+        elif isinstance(value, jax.Array) and _weak(value) and value.dtype.kind != np.dtype(dtype).kind:
+            found.casts.setdefault(key, dtype)
+        return value
+
+    function = bind(program, _traced(program, lowered.trees, facts, module, look))
+    own = on_jax(copied(inputs))
+    try:
+        jax.jit(function, static_argnames=static).trace(*own[0], **own[1])
+    except Exception as error:  # noqa: BLE001 any failure to trace is a finding
+        found.error = error
+        found.functions = tuple(
+            frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE
+        )
+    return found
+
+
+def _weak(value: Any) -> bool:
+    return bool(
+        getattr(value, "weak_type", False) or getattr(getattr(value, "aval", None), "weak_type", False)
+    )
+
+
+def _traced(
+    program: Program,
+    trees: Mapping[Unit, ast.FunctionDef],
+    facts: Facts,
+    module: Module,
+    look: Callable[..., Any],
+) -> Callable[..., Any]:
+    body: list[ast.stmt] = []
+    for unit in program.units:
+        tree = copy.deepcopy(trees[unit])
+        tree.decorator_list = []
+        body.append(Rename(unit).visit(_Look(unit, facts).visit(tree)))
+    names = namespace(module) | {"__look__": look}
+    exec(compile(ast.fix_missing_locations(ast.Module(body, [])), FILE, "exec"), names)
+    function: Callable[..., Any] = names[program.main.name]
+    return function

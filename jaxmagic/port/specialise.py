@@ -1,0 +1,129 @@
+"""The passes between observing and printing, and what trying the result teaches them."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxmagic.port.collect import Program, Unit
+from jaxmagic.port.decide import Statements
+from jaxmagic.port.desugar import Desugar, Names
+from jaxmagic.port.expressions import Decisions, Env, Held
+from jaxmagic.port.observe import Facts
+from jaxmagic.port.views import Views, keep_parameters, returned_with
+
+STATIC = (bool, int, str, type(None), tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """A desugared unit.
+
+    Args:
+        body: its statements, views kept equal, changed parameters returned.
+        names: for more new names.
+        mutated: parameters whose arrays it changes, in order.
+        returns: whether it returns a value of its own.
+    """
+
+    body: list[ast.stmt]
+    names: Names
+    mutated: tuple[str, ...]
+    returns: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lowered:
+    """The port's trees.
+
+    Args:
+        trees: by unit.
+        loops: names of functions in the port that are bodies of loops, by the loop.
+        mutated: parameters of the main function that come back as results.
+        returns: whether the main function returns a value of its own.
+    """
+
+    trees: Mapping[Unit, ast.FunctionDef]
+    loops: Mapping[str, tuple[str, int]]
+    mutated: tuple[str, ...]
+    returns: bool
+
+
+def plain_units(program: Program, facts: Facts) -> dict[Unit, Plain]:
+    """Every unit desugared, callees first."""
+    done: dict[Unit, Plain] = {}
+    for unit in program.units:
+        mutated = {other: plain.mutated for other, plain in done.items()}
+        returning = {other: plain.returns for other, plain in done.items()}
+        done[unit] = _plain(unit, facts, mutated, returning)
+    return done
+
+
+def _plain(
+    unit: Unit, facts: Facts, mutated: dict[Unit, tuple[str, ...]], returning: dict[Unit, bool]
+) -> Plain:
+    names = Names(unit)
+    arguments = unit.node.args
+    parameters = [a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
+    returns = any(isinstance(n, ast.Return) and not _is_none(n.value) for n in ast.walk(unit.node))
+    body = Desugar(unit, facts, names, mutated, returning).block(copy.deepcopy(unit.node).body)
+    views = Views(unit, facts, body, frozenset(parameters), names)
+    body, held = keep_parameters(unit, views.body, names)
+    changed = tuple(name for name in parameters if name in held)
+    return Plain(
+        body=returned_with(body, [held[name] for name in changed], returns),
+        names=names,
+        mutated=changed,
+        returns=returns,
+    )
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
+
+
+def lower(
+    program: Program,
+    plain: Mapping[Unit, Plain],
+    facts: Facts,
+    decisions: Decisions,
+    arguments: Mapping[str, Any],
+) -> Lowered:
+    """The trees of the port, callers first so that helpers know what is passed to them."""
+    calls: dict[Unit, dict[str, bool]] = {unit: {} for unit in program.units}
+    trees: dict[Unit, ast.FunctionDef] = {}
+    loops: dict[str, tuple[str, int]] = {}
+    for unit in reversed(program.units):
+        statements = Statements(
+            unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body
+        )
+        static = static_names(arguments, decisions) if unit is program.main else calls[unit]
+        body = statements.block(plain[unit].body, parameters_of(unit, static))
+        tree = copy.copy(unit.node)
+        tree.body = body or [ast.Pass()]
+        trees[unit] = tree
+        loops |= statements.loops
+    main = plain[program.main]
+    return Lowered(trees=trees, loops=loops, mutated=main.mutated, returns=main.returns)
+
+
+def static_names(arguments: Mapping[str, Any], decisions: Decisions) -> dict[str, bool]:
+    """Which of the main function's arguments are Python values under jit."""
+    return {name: is_static_value(value) or name in decisions.static for name, value in arguments.items()}
+
+
+def is_static_value(value: Any) -> bool:
+    """Sizes, flags, names, and tuples of them."""
+    if isinstance(value, tuple):
+        return all(is_static_value(item) for item in value)
+    return isinstance(value, STATIC)
+
+
+def parameters_of(unit: Unit, static: Mapping[str, bool]) -> Env:
+    """What is known of a unit's parameters; a default that is not passed is Python's own."""
+    names = inspect.signature(unit.function).parameters
+    return {name: Held(static=static.get(name, True)) for name in names}

@@ -1,0 +1,323 @@
+"""Fourth pass: arrays that share memory stay equal when one of them changes.
+
+NumPy's basic slices, transposes and reshapes are views. After a store into an array the names that
+were seen to share its memory, and are still needed, are made again from it, and a store into a view
+is carried through to the array that it looks at. What cannot be made again is refused.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jaxmagic.port.collect import Unit
+from jaxmagic.port.desugar import Names, assign, is_put, like, load, put, store
+from jaxmagic.port.flow import Liveness, assigned, blocks, bound, read
+from jaxmagic.port.names import numpy_name
+from jaxmagic.port.observe import Facts
+
+RESHAPES = ("reshape", "ravel", "squeeze", "view")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """How a name looks at another array: `base[index]`, `base.T`, `base.reshape(…)` or `base`."""
+
+    base: str
+    value: ast.expr
+    kind: str
+
+
+def stores(node: ast.stmt) -> frozenset[str]:
+    """Arrays that a desugared statement changes in place."""
+    if is_put(node):
+        target = node.targets[0].value  # type: ignore[attr-defined]
+        return frozenset({target.id})
+    return getattr(node, "stores", frozenset())
+
+
+def all_stores(body: list[ast.stmt]) -> frozenset[str]:
+    """Arrays that a block changes in place."""
+    found: set[str] = set()
+    for node in body:
+        found |= stores(node)
+        if not isinstance(node, ast.FunctionDef):
+            for block in blocks(node):
+                found |= all_stores(block)
+    return frozenset(found)
+
+
+class Views:
+    """Keeps views and their bases equal in one unit."""
+
+    def __init__(
+        self, unit: Unit, facts: Facts, body: list[ast.stmt], parameters: frozenset[str], names: Names
+    ) -> None:
+        self.unit = unit
+        self.facts = facts
+        self.names = names
+        self.parameters = parameters
+        self.changed: set[str] = set()
+        self.live = Liveness(body, parameters)
+        self.body = self.block(body, {})
+
+    def block(self, body: list[ast.stmt], views: dict[str, View]) -> list[ast.stmt]:
+        """A block with the stores that its stores cause; `views` becomes what holds after it."""
+        return [new for node in body for new in self.statement(node, views)]
+
+    def statement(self, node: ast.stmt, views: dict[str, View]) -> Iterator[ast.stmt]:
+        """A statement and what has to follow it."""
+        if isinstance(node, ast.If):
+            yield self._if(node, views)
+        elif isinstance(node, ast.For | ast.While):
+            yield self._loop(node, views)
+        else:
+            yield node
+            for name in stores(node):
+                self._note(name, views)
+                yield from self._follow(node, name, views)
+            self._bind(node, views)
+
+    def _if(self, node: ast.If, views: dict[str, View]) -> ast.If:
+        new, other = copy.copy(node), dict(views)
+        new.body = self.block(node.body, views)
+        new.orelse = self.block(node.orelse, other)
+        for name in [name for name in views if other.get(name) is not views[name]]:
+            del views[name]
+        return new
+
+    def _loop(self, node: ast.For | ast.While, views: dict[str, View]) -> ast.For | ast.While:
+        new = copy.copy(node)
+        self._forget(_rebound(node), views)
+        inner = dict(views)
+        new.body = self.block(node.body, inner)
+        for name in [name for name in views if inner.get(name) is not views[name]]:
+            del views[name]
+        new.orelse = self.block(node.orelse, views)
+        return new
+
+    def _note(self, name: str, views: dict[str, View]) -> None:
+        """A parameter's own array has changed, as far as names tell."""
+        root = self._root(name, views)
+        if root in self.parameters:
+            self.changed.add(root)
+
+    def _root(self, name: str, views: dict[str, View]) -> str:
+        while name in views:
+            name = views[name].base
+        return name
+
+    def _follow(self, node: ast.stmt, name: str, views: dict[str, View]) -> Iterator[ast.stmt]:
+        """Carry a store through to the base, and make the other views again."""
+        seen = self.facts.aliases.get((self.unit.name, getattr(node, "key", -1)))
+        root, at = self._root(name, views), name
+        while at in views:
+            yield self._through(node, at, views[at])
+            at = views[at].base
+        own = self._chain(name, views)
+        for other in self._family(root, views):
+            if other not in own and other in self.live.after[id(node)] and (seen is None or other in seen):
+                again = assign(other, copy.deepcopy(views[other].value), node)
+                yield again
+        known = {*self._family(root, views), root}
+        for other in sorted((seen or frozenset()) - known - stores(node)):
+            if other in self.live.after[id(node)] and name in self.facts_names(node):
+                raise self.unit.refuse(
+                    node,
+                    f"`{other}` and `{name}` are the same memory here, so a change of one changes the other.",
+                    f"Make one of them a copy: `{other} = {other}.copy()`.",
+                )
+
+    def facts_names(self, node: ast.stmt) -> frozenset[str]:
+        """The arrays that a statement was watched changing."""
+        return stores(node)
+
+    def _chain(self, name: str, views: dict[str, View]) -> set[str]:
+        found = {name}
+        while name in views:
+            name = views[name].base
+            found.add(name)
+        return found
+
+    def _family(self, root: str, views: dict[str, View]) -> list[str]:
+        """Names that look at an array, nearest first."""
+        depth = {name: len(self._chain(name, views)) for name in views if self._root(name, views) == root}
+        return sorted(depth, key=lambda name: (depth[name], name))
+
+    def _through(self, node: ast.stmt, name: str, view: View) -> ast.stmt:
+        """The store into the base that a store into a view is."""
+        if view.kind == "index":
+            assert isinstance(view.value, ast.Subscript)
+            return put(view.base, copy.deepcopy(view.value.slice), load(name), node)
+        value: ast.expr = load(name)
+        if view.kind == "transpose":
+            value = ast.Attribute(value, "T", ast.Load())
+        elif view.kind == "reshape":
+            shape = ast.Attribute(load(view.base), "shape", ast.Load())
+            value = ast.Call(ast.Attribute(value, "reshape", ast.Load()), [shape], [])
+        return assign(view.base, value, node)
+
+    def _bind(self, node: ast.stmt, views: dict[str, View]) -> None:
+        """What a statement's new bindings look at."""
+        new = bound(node) - stores(node)
+        if getattr(node, "stores", None):
+            self._forget(new, views)
+            return
+        found = {}
+        if isinstance(node, ast.Assign) and not is_put(node):
+            for target, value in _pairs(node):
+                view = self.view_of(value) if isinstance(target, ast.Name) else None
+                if view is not None and view.base != target.id:  # type: ignore[attr-defined]
+                    found[target.id] = view  # type: ignore[attr-defined]
+        self._forget(new, views)
+        views.update({name: view for name, view in found.items() if not read(view.value) & new})
+
+    def _forget(self, names: frozenset[str], views: dict[str, View]) -> None:
+        for name in [n for n, view in views.items() if n in names or read(view.value) & names]:
+            del views[name]
+
+    def view_of(self, value: ast.expr) -> View | None:
+        """How an expression looks at a named array."""
+        fact = self.facts.of(self.unit, value)
+        if fact.forms and not fact.is_array:
+            return None
+        if isinstance(value, ast.Name):
+            return View(value.id, value, "name")
+        if isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name):
+            return View(value.value.id, value, "index") if self._is_basic(value) else None
+        if isinstance(value, ast.Attribute) and value.attr == "T" and isinstance(value.value, ast.Name):
+            return View(value.value.id, value, "transpose")
+        return self._call_view(value)
+
+    def _call_view(self, value: ast.expr) -> View | None:
+        if not isinstance(value, ast.Call):
+            return None
+        name = numpy_name(self.unit, value.func)
+        if (
+            name
+            in (
+                "numpy.reshape",
+                "numpy.ravel",
+                "numpy.squeeze",
+                "numpy.asarray",
+                "numpy.atleast_1d",
+                "numpy.ascontiguousarray",
+            )
+            and value.args
+            and isinstance(value.args[0], ast.Name)
+        ):
+            return View(value.args[0].id, value, "reshape")
+        if (
+            name == "numpy.transpose"
+            and len(value.args) == 1
+            and not value.keywords
+            and isinstance(value.args[0], ast.Name)
+        ):
+            return View(value.args[0].id, value, "transpose")
+        if name is None and isinstance(value.func, ast.Attribute) and isinstance(value.func.value, ast.Name):
+            base = value.func.value.id
+            if value.func.attr in ("reshape", "ravel", "squeeze"):
+                return View(base, value, "reshape")
+            if value.func.attr == "transpose" and not value.args:
+                return View(base, value, "transpose")
+        return None
+
+    def _is_basic(self, value: ast.Subscript) -> bool:
+        """Whether an index makes a view: integers, slices, None and `...` only."""
+        index = value.slice.elts if isinstance(value.slice, ast.Tuple) else [value.slice]
+        return all(isinstance(part, ast.Slice | ast.Constant) or not self._is_fancy(part) for part in index)
+
+    def _is_fancy(self, part: ast.expr) -> bool:
+        fact = self.facts.of(self.unit, part)
+        return any(
+            form.kind in ("list", "bool")
+            or (form.kind == "array" and form.shape != ())
+            or form.dtype == "bool"
+            for form in fact.forms
+        )
+
+
+def _pairs(node: ast.Assign) -> list[tuple[ast.expr, ast.expr]]:
+    target, value = node.targets[0], node.value
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
+        return list(zip(target.elts, value.elts, strict=True))
+    return [(target, value)]
+
+
+def _rebound(node: ast.stmt) -> frozenset[str]:
+    """Names that a loop binds anew, stores into them apart."""
+    found: set[str] = set(bound(node)) - stores(node)
+    for block in blocks(node):
+        for inner in block:
+            found |= _rebound(inner)
+    return frozenset(found)
+
+
+def keep_parameters(unit: Unit, body: list[ast.stmt], names: Names) -> tuple[list[ast.stmt], dict[str, str]]:
+    """Hold on to parameters whose arrays change and whose names then mean something else.
+
+    Returns:
+        the body, and the name that holds each changed parameter's array at the end.
+    """
+    parameters = [a.arg for a in _all_arguments(unit.node.args)]
+    held: dict[str, str] = {}
+    result: list[ast.stmt] = []
+    rebound: set[str] = set()
+    seen: set[str] = set()
+    for node in body:
+        new = _rebound(node) & set(parameters) - rebound
+        inside = all_stores([node])
+        for name in sorted(new):
+            if name in inside and not isinstance(node, ast.Assign):
+                raise unit.refuse(
+                    node,
+                    f"`{name}` is changed in place and bound anew in one loop.",
+                    f"Use another name for the new value of `{name}`.",
+                )
+            if name in seen:
+                kept = names.new(f"{name}_changed")
+                result.append(like(ast.Assign([store(kept)], load(name)), node))
+                result[-1].origin = ast.Pass()  # type: ignore[attr-defined]
+                held[name] = kept
+        rebound |= new
+        seen |= inside - rebound
+        result.append(node)
+    return result, held | {name: name for name in seen if name in parameters and name not in held}
+
+
+def _all_arguments(arguments: ast.arguments) -> list[ast.arg]:
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+
+
+def returned_with(body: list[ast.stmt], changed: list[str], returns: bool) -> list[ast.stmt]:
+    """A body whose returns give the changed arrays too."""
+    if not changed:
+        return body
+    new = [_returning(node, changed, returns) for node in body]
+    if not new or not isinstance(new[-1], ast.Return):
+        origin = ast.Pass()
+        end = ast.Return(_value(None, changed, returns))
+        end.origin = origin  # type: ignore[attr-defined]
+        new.append(end)
+    return new
+
+
+def _returning(node: ast.stmt, changed: list[str], returns: bool) -> ast.stmt:
+    if isinstance(node, ast.Return):
+        return like(ast.Return(_value(node.value, changed, returns)), node)
+    if isinstance(node, ast.FunctionDef):
+        return node
+    new = copy.copy(node)
+    for name in ("body", "orelse"):
+        if getattr(node, name, None):
+            setattr(new, name, [_returning(inner, changed, returns) for inner in getattr(node, name)])
+    return new
+
+
+def _value(value: ast.expr | None, changed: list[str], returns: bool) -> ast.expr:
+    """`value, changed…`, without the value where the function returns none."""
+    names: list[ast.expr] = [load(name) for name in changed]
+    every = [value or ast.Constant(None), *names] if returns else names
+    return every[0] if len(every) == 1 else ast.Tuple(every, ast.Load())
