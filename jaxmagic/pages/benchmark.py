@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from jaxmagic.pages import units
 from jaxmagic.pages.blocks import (
@@ -30,7 +31,10 @@ from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Value
 NUMPY, EAGER, JIT = "numpy", "jax", "jax.jit"
 _LABELS = {NUMPY: "NumPy", EAGER: "JAX, op by op", JIT: "JAX under jit"}
 _IN_SENTENCES = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "jit"}
-# Within this of 1 a ratio whose interval holds 1 is called the same.
+# An interval whose ends are this many times apart says nothing.
+UNSTEADY = 1.5
+# Cores of others above which the machine counts as busy.
+BUSY = 0.2
 MOST_SAMPLES = 400
 MOST_INPUTS = 6
 
@@ -50,106 +54,116 @@ def page(result: Benchmark, progress: float | None = None) -> Page:
 
 
 def _say(result: Benchmark) -> Words:
-    timed = [name for name, side in result.contenders.items() if side.typical is not None]
-    if not timed:
-        return words(
-            strong("Nothing was timed"), ", because it was interrupted." if result.interrupted else "."
-        )
-    if result.agreement.ok is False:
-        return words(strong("The results differ"), f": {result.agreement.where}.")
-    if len(timed) == 1:
-        return _say_alone(result, timed[0])
-    if result.agreement.ok is None:
-        return words("Timed, but ", strong("not compared"), f": {_why_not(result)}.")
-    if not {NUMPY, EAGER, JIT} & set(timed):
-        return _say_fastest(result, timed)
-    return _say_jit(result, timed)
+    """The first sentence that applies."""
+    return next(sentence for applies, sentence in _SENTENCES if applies(result))(result)
+
+
+def _timed(result: Benchmark) -> list[str]:
+    return [name for name, side in result.contenders.items() if side.typical is not None]
+
+
+def _say_nothing(result: Benchmark) -> Words:
+    why = ", because it was interrupted." if result.interrupted else "."
+    return words(strong("Nothing was timed"), why)
+
+
+def _say_different(result: Benchmark) -> Words:
+    return words(strong("The results differ"), ", so no times are compared: ", f"{result.agreement.where}.")
+
+
+def _say_uncompared(result: Benchmark) -> Words:
+    why = result.agreement.where or "it was interrupted before"
+    return words("Timed, but ", strong("not compared"), f": {why}.")
+
+
+def _say_constant(_: Benchmark) -> Words:
+    return words("Timed, but ", strong("not compared"), ": the result does not depend on the inputs.")
+
+
+def _say_alone(result: Benchmark) -> Words:
+    (name,) = _timed(result)
+    out = [side.name for side in result.contenders.values() if side.typical is None]
+    sentence = words(
+        f"{_label(name)} takes ", strong(units.seconds(result.contenders[name].typical)), " a call"
+    )
+    if not out:
+        return sentence + words(".")
+    others = "JAX" if set(out) == {EAGER, JIT} else units.listed([_label(other) for other in out])
+    return sentence + words("; ", strong(f"{others} could not run it"), ".")
+
+
+def _say_fastest(result: Benchmark) -> Words:
+    first, second, *_ = sorted(_timed(result), key=lambda name: result.contenders[name].typical or 0.0)
+    return words(strong(first), " is ") + _times(result.speedup(first, over=second), second) + words(".")
+
+
+def _say_jit(result: Benchmark) -> Words:
+    timed = _timed(result)
+    fast = JIT if JIT in timed else EAGER
+    slow = NUMPY if NUMPY in timed else EAGER
+    times = result.speedup(fast, over=slow)
+    sentence = words("Under jit " if fast == JIT else "JAX op by op ") + _times(times, _IN_SENTENCES[slow])
+    return sentence + (_say_compiling(result, times, slow) if fast == JIT else words("."))
+
+
+def _is_constant(result: Benchmark) -> bool:
+    return any(note.kind == "constant result" for note in result.notes)
+
+
+# The first that applies is said.
+_SENTENCES: tuple[tuple[Callable[[Benchmark], bool], Callable[[Benchmark], Words]], ...] = (
+    (lambda result: not _timed(result), _say_nothing),
+    (lambda result: result.agreement.ok is False, _say_different),
+    (lambda result: len(_timed(result)) == 1, _say_alone),
+    (lambda result: result.agreement.ok is None, _say_uncompared),
+    (_is_constant, _say_constant),
+    (lambda result: not {NUMPY, EAGER, JIT} & {*_timed(result)}, _say_fastest),
+    (lambda _: True, _say_jit),
+)
 
 
 def _say_running(result: Benchmark) -> Words:
-    sides = [
-        f"{_label(name)} {units.seconds(s.typical, 2)}" for name, s in result.contenders.items() if s.typical
-    ]
-    return words("Racing ", strong(result.name), f": {units.listed(sides)} a call so far." if sides else " …")
-
-
-def _why_not(result: Benchmark) -> str:
-    return result.agreement.where or "it was interrupted before the results were compared"
-
-
-def _say_alone(result: Benchmark, name: str) -> Words:
-    side = result.contenders[name]
-    others = [other for other in result.contenders.values() if other.typical is None]
-    start = words(f"{_label(name)} takes ", strong(units.seconds(side.typical)), " a call")
-    if not others:
-        return start + words(".")
-    return start + words("; ", strong(f"{units.listed(_groups(others), 'and')} could not run"), ".")
-
-
-def _groups(sides: list[Contender]) -> list[str]:
-    names = [side.name for side in sides]
-    return ["JAX"] if set(names) == {EAGER, JIT} else [_label(name) for name in names]
-
-
-def _say_jit(result: Benchmark, timed: list[str]) -> Words:
-    fast = JIT if JIT in timed else EAGER
-    slow = NUMPY if NUMPY in timed else EAGER
-    subject = "Under jit " if fast == JIT else "JAX op by op "
-    sentence = words(subject) + _times(result.speedup(fast, over=slow), _IN_SENTENCES[slow])
-    return sentence + (_say_compiling(result, slow) if fast == JIT else words("."))
+    sides = [(name, side.typical) for name, side in result.contenders.items() if side.typical is not None]
+    so_far = units.listed([f"{_label(name)} {units.seconds(typical, 2)}" for name, typical in sides])
+    return words("Racing ", strong(result.name), f": {so_far} a call so far." if sides else " …")
 
 
 def _times(speedup: Interval, other: str) -> Words:
     """`6.2 times as fast as NumPy (5.9–6.4)`, or how much slower, or that there is no telling."""
-    if speedup.low is not None and speedup.high is not None and speedup.low <= 1 <= speedup.high:
-        return words(strong("about as fast"), f" as {other} ({_range(speedup)} times)")
-    if speedup.estimate >= 1:
-        return words(
-            strong(f"{units.ratio(speedup.estimate)} times as fast"), f" as {other}{_bracket(speedup)}"
+    if speedup.low is None or speedup.high is None:
+        number, range_ = (
+            units.ratio(max(speedup.estimate, 1 / speedup.estimate)),
+            "too few calls for an interval",
         )
-    slower = _inverse(speedup)
-    return words(strong(f"{units.ratio(slower.estimate)} times slower"), f" than {other}{_bracket(slower)}")
+    elif speedup.low <= 1 <= speedup.high:
+        return _no_telling(speedup.low, speedup.high, other)
+    elif speedup.estimate >= 1:
+        number, range_ = units.ratio_within(speedup.low, speedup.estimate, speedup.high)
+    else:
+        number, range_ = units.ratio_within(1 / speedup.high, 1 / speedup.estimate, 1 / speedup.low)
+    if speedup.estimate >= 1:
+        return words(strong(f"{number} times as fast"), f" as {other} ({range_})")
+    return words(strong(f"{number} times slower"), f" than {other} ({range_})")
 
 
-def _inverse(speedup: Interval) -> Interval:
-    return Interval(
-        low=1 / speedup.high if speedup.high else None,
-        estimate=1 / speedup.estimate,
-        high=1 / speedup.low if speedup.low else None,
-    )
+def _no_telling(low: float, high: float, other: str) -> Words:
+    range_ = f"{units.ratio(low)} to {units.ratio(high)} times as fast"
+    if high > UNSTEADY * low:
+        return words(strong("too unsteady to tell"), f" from {other}: {range_}")
+    return words(strong("about as fast"), f" as {other} ({range_})")
 
 
-def _bracket(interval: Interval) -> str:
-    return f" ({_range(interval)})" if interval.low is not None else ""
-
-
-def _range(interval: Interval) -> str:
-    if interval.low is None or interval.high is None:
-        return units.UNKNOWN
-    digits = 3 if interval.high < 1.1 * interval.low else 2
-    return units.ratio_range(interval.low, interval.high, digits)
-
-
-def _say_compiling(result: Benchmark, slow: str) -> Words:
-    side = result.contenders[JIT]
-    cost = (
-        f" {units.seconds(sum(side.compile_seconds), 2)} of compiling"
-        if side.compile_seconds
-        else " compiling"
-    )
+def _say_compiling(result: Benchmark, times: Interval, slow: str) -> Words:
+    stages = result.contenders[JIT].compile_seconds
+    cost = units.seconds(sum(stages), 2) if stages else "some time"
     calls = result.break_even_calls
-    if slow != NUMPY:
-        return words(f", after{cost}.")
+    undecided = times.low is None or times.low <= 1
+    if slow != NUMPY or (calls is not None and undecided):
+        return words(f", after {cost} of compiling.")
     if calls is None:
-        return words(f";{cost} never {'pay' if side.compile_seconds else 'pays'} off.")
-    if calls == 1:
-        return words(f", after{cost}; it pays off from the ", strong("first call"), ".")
-    return words(f", after{cost}; it pays off from the ", strong(f"{units.ordinal(calls)} call"), ".")
-
-
-def _say_fastest(result: Benchmark, timed: list[str]) -> Words:
-    first, second, *_ = sorted(timed, key=lambda name: result.contenders[name].typical or 0.0)
-    return words(strong(first), " is ") + _times(result.speedup(first, over=second), second) + words(".")
+        return words(f"; compiling ({cost}) never pays off.")
+    when = "first call" if calls == 1 else f"{units.ordinal(calls)} call"
+    return words(f", after {cost} of compiling; it pays off from the ", strong(when), ".")
 
 
 # -- the conditions -------------------------------------------------------------------------------
@@ -164,14 +178,21 @@ def _conditions(result: Benchmark) -> Words:
         f"{units.counted(_batches(result), 'batch', 'batches')}, {units.seconds(result.elapsed, 2)}",
     ]
     line = words(" · ".join(part for part in parts if part))
-    return line + _agreed(result.agreement)
+    return line + _machine(result.conditions) + _agreed(result.agreement)
+
+
+def _machine(conditions: Mapping[str, Any]) -> Words:
+    others = conditions.get("busy cores of others")
+    if others is None:
+        return ()
+    return (Text(" · "), Text("machine busy", tone="warn") if others >= BUSY else Text("machine quiet"))
 
 
 def _precision(agreement: Agreement) -> str:
-    dtypes = set(agreement.dtypes.values())
-    if len(dtypes) == 1:
-        return f"{dtypes.pop()} on every side" if len(agreement.dtypes) > 1 else dtypes.pop()
-    return " against ".join(dict.fromkeys(agreement.dtypes.values()))
+    dtypes = [dtype for dtype in dict.fromkeys(agreement.dtypes.values()) if dtype != "NoneType"]
+    if len(dtypes) == 1 and len(agreement.dtypes) > 1:
+        return f"{dtypes[0]} on every side"
+    return " against ".join(dtypes)
 
 
 def _inputs(inputs: tuple[Value, ...]) -> str:
@@ -184,7 +205,7 @@ def _inputs(inputs: tuple[Value, ...]) -> str:
     )
 
 
-def _threads(conditions: Mapping[str, object]) -> str:
+def _threads(conditions: Mapping[str, Any]) -> str:
     numpy, jax = conditions.get("numpy threads"), conditions.get("jax threads")
     if numpy is None or jax is None:
         return ""
@@ -213,19 +234,13 @@ def _obstacles(result: Benchmark) -> tuple[Aside, ...]:
 
 
 def _obstacle(side: Contender) -> str:
-    """What stopped a side, with its source line and the fix; without its name, as sides may share it."""
+    """What stopped a side, with its source line and the fix; JAX's two sides share what stops both."""
     if not side.obstacle:
         return ""
+    owner = "JAX" if side.name in (EAGER, JIT) and side.typical is None else _label(side.name)
     where = f" Line {side.span.line}: `{side.excerpt.strip()}`." if side.span and side.excerpt else ""
     fix = f" {side.fix[:1].upper()}{side.fix[1:].rstrip('.')}." if side.fix else ""
-    owner = (
-        f"{_label(side.name)}: "
-        if side.typical is not None
-        else "JAX: "
-        if side.name in (EAGER, JIT)
-        else f"{_label(side.name)}: "
-    )
-    return f"{owner}{side.obstacle.rstrip('.')}.{where}{fix}"
+    return f"{owner}: {side.obstacle.rstrip('.')}.{where}{fix}"
 
 
 # -- the evidence ---------------------------------------------------------------------------------

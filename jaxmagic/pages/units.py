@@ -122,6 +122,16 @@ def ratio_range(low: float, high: float, digits: int = 2) -> str:
     return f"{low:,.{places}f}–{high:,.{places}f}"
 
 
+def ratio_within(low: float, estimate: float, high: float) -> tuple[str, str]:
+    """A ratio and its range to the same place, the one that the range can tell: `6.2`, `5.9–6.4`.
+
+    At least two significant digits of the ratio, at most hundredths: `3.00`, `2.98–3.02`.
+    """
+    told = -math.floor(math.log10(high - low)) if high > low else 2
+    places = min(max(told, _decimals(_round(estimate, 2), 2)), 2)
+    return f"{estimate:,.{places}f}", f"{low:,.{places}f}–{high:,.{places}f}"
+
+
 def percent(share: float | None) -> str:
     """A share of 1: `22 %`, `< 1 %`, `0 %`."""
     if share is None:
