@@ -136,7 +136,7 @@ def _times(speedup: Interval, other: str) -> Words:
             "too few calls for an interval",
         )
     elif speedup.low <= 1 <= speedup.high:
-        return _no_telling(speedup.low, speedup.high, other)
+        return _no_telling(units.ratio_within(speedup.low, speedup.estimate, speedup.high)[1], speedup, other)
     elif speedup.estimate >= 1:
         number, range_ = units.ratio_within(speedup.low, speedup.estimate, speedup.high)
     else:
@@ -146,11 +146,10 @@ def _times(speedup: Interval, other: str) -> Words:
     return words(strong(f"{number} times slower"), f" than {other} ({range_})")
 
 
-def _no_telling(low: float, high: float, other: str) -> Words:
-    range_ = f"{units.ratio(low)} to {units.ratio(high)} times as fast"
-    if high > UNSTEADY * low:
-        return words(strong("too unsteady to tell"), f" from {other}: {range_}")
-    return words(strong("about as fast"), f" as {other} ({range_})")
+def _no_telling(range_: str, speedup: Interval, other: str) -> Words:
+    if speedup.low and speedup.high and speedup.high > UNSTEADY * speedup.low:
+        return words(strong(f"{range_} times as fast"), f" as {other}, which is too unsteady to tell")
+    return words(strong("about as fast"), f" as {other} ({range_} times)")
 
 
 def _say_compiling(result: Benchmark, times: Interval, slow: str) -> Words:
