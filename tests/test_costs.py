@@ -241,7 +241,7 @@ region_0.1 {
 ENTRY main.2 {
   %x.1 = f32[8,3]{0,1} parameter(0), metadata={op_name="x[\\"a}\\"]"}
   c.1 = f32[2]{0} constant({1, 2})
-  ROOT %s.1 = f32[8,3]{1,0:T(8,128)} sine(f32[8,3]{0,1} %x.1), metadata={op_name="jit(f)/sin" stack_frame_id=2}
+  ROOT %s.1 = f32[8,3]{1,0:T(8,128)} sine(f32[8,3] %x.1), metadata={op_name="jit(f)/sin" stack_frame_id=2}
 }
 """
 

@@ -632,7 +632,7 @@ def test_float64_inputs_that_become_float32_are_noted():
     result = trace(lambda x: x * 2, np.ones(3))
     assert result.inputs[0].type == "f32[3]"
     assert note(result, "float64 became float32").text.startswith("`x` is float64 and becomes float32")
-    with jax.enable_x64(True):
+    with jax.enable_x64():
         assert trace(lambda x: x * 2, np.ones(3)).notes == ()
 
 

@@ -504,7 +504,8 @@ def _document(programs: list[Any]) -> Callable[..., str] | None:
         *inner, top = programs
         names = identifiers(function_of(program)[0] for program in inner)
         context.shared_jaxprs.update(zip(inner, names, strict=True))
-        context.shared_jaxpr_names.update(names)
+        for name in names:
+            context.shared_jaxpr_names.add(name)
         named = zip(names, inner, strict=True)
         parts = [core.pp_shared_jaxpr(name, program, context, settings) for name, program in named]
         document = pretty_printer.concat([*parts, core.pp_jaxpr(top, context, settings)])

@@ -175,7 +175,23 @@ def _listing(trace: Trace) -> _Listing:
         for number, text in enumerate(source.lines, source.first_line):
             places[source.file, number] = len(rows)
             rows.append(_row(trace, lines.get((source.file, number)), number, text))
-    return _Listing(tuple(rows), places)
+    return _Listing((*rows, *_elsewhere(trace)), places)
+
+
+def _elsewhere(trace: Trace) -> Iterator[SourceLine]:
+    """What no line of the listing accounts for: library code that was looked at by itself, say."""
+    flops = _rest(trace.flops, [line.flops for line in trace.lines])
+    moved = _rest(trace.bytes, [line.bytes for line in trace.lines])
+    if flops or moved:
+        cells = (units.amount(flops), units.size(moved))
+        yield SourceLine(number=None, text="elsewhere", cells=cells, tone="muted")
+
+
+def _rest(total: float | None, parts: Sequence[float | None]) -> float:
+    """The part of a total that its parts leave over; branches that exclude each other exceed it."""
+    if total is None or any(part is None for part in parts):
+        return 0.0
+    return max(0.0, total - sum(part or 0.0 for part in parts))
 
 
 def _row(trace: Trace, line: Line | None, number: int, text: str) -> SourceLine:

@@ -8,6 +8,7 @@ another program (it keeps no stacked residuals), so the last columns count loops
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +38,7 @@ def mlp_step(unroll):
         return value, jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
 
     sizes = [784, 256, 128, 10]
-    params = [(f32(m, n), f32(n)) for m, n in zip(sizes, sizes[1:])]
+    params = [(f32(m, n), f32(n)) for m, n in itertools.pairwise(sizes)]
     return step, (params, f32(64, 784), f32(64, 10))
 
 
@@ -227,16 +228,16 @@ def once(function: Callable[..., Any], args: tuple[Any, ...]) -> Trace:
 def main() -> None:
     print(f"jax {jax.__version__}\n")
     print(
-        "| program | equations | with a span | flops at a line | flops / XLA | bytes / XLA | loops once: flops | bytes |"
+        "| program | equations | with a span | at a line | flops / XLA | bytes / XLA | loops once: flops | bytes |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for make in PROGRAMS:
         try:
-            function, args = make(1)
+            function, args = make(unroll=1)
         except ImportError:
             continue
         result, turn = trace(function, *args), once(function, args)
-        truth, once_truth = xla(*make(True)), xla(function, args)
+        truth, once_truth = xla(*make(unroll=True)), xla(function, args)
         print(
             f"| {make.__name__} | {len(result.equations):,} | {spanned(result):.1%} | {lined(result):.1%} | "
             f"{result.flops / truth['flops']:.4f} | {result.bytes / truth['bytes']:.4f} | "
