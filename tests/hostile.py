@@ -50,7 +50,7 @@ PAYLOADS = (
     "&lt;img src=x onerror=window.hacked=1&gt;",
     "javascript:window.hacked=1",
     "${window.hacked=1}{{constructor.constructor('window.hacked=1')()}}",
-    "\x1b]8;;javascript:window.hacked=1\x07\x1b[31m\u202e<img src=x onerror=window.hacked=1>\n\r\u2028\ud800\x00",
+    "\x1b]8;;javascript:window.hacked=1\x07\x1b[31m\u202e<img src=x onerror=hacked=1>\n\r\u2028\ud800\x00",
 )
 
 

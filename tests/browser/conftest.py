@@ -23,6 +23,25 @@ def browser(lab):
         yield browser
 
 
+@pytest.fixture(scope="module")
+def open_notebook(lab, browser):
+    """Open a notebook of the given cells and run it; pages are closed with the module."""
+    pages = []
+
+    def open_notebook(name, *cells, run=True, kernel=True):
+        if cells:
+            lab.notebook(name, list(cells))
+        page = browser.open(name, kernel=kernel)
+        pages.append(page)
+        if run:
+            browser.run_all(page)
+        return page
+
+    yield open_notebook
+    for page in pages:
+        page.close()
+
+
 @pytest.fixture(autouse=True)
 def quiet(request):
     """No request leaves the machine, and the console has no errors of ours."""
@@ -30,8 +49,6 @@ def quiet(request):
     browser.refused.clear()
     browser.console.clear()
     yield
-    for page in browser.context.pages:
-        page.close()
     assert browser.refused == []
     assert [line for line in browser.console if not _known(line)] == []
 

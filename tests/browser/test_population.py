@@ -1,0 +1,222 @@
+"""The demo in JupyterLab: the hand moves, the picture follows, and nothing is lost."""
+
+import json
+import re
+
+import pytest
+
+from jaxmagic.demo import app
+from jaxmagic.demo.forecast import forecast
+from jaxmagic.demo.page import page as still
+from tests.browser.conftest import _known
+
+pytestmark = pytest.mark.browser
+
+CITY = {slider.name: slider.start for slider in app.SLIDERS[:-1]} | {"start": app.START}
+BIRTH, DEATH, MIGRATION, CAPACITY, YEAR = range(5)
+
+
+@pytest.fixture(autouse=True)
+def quiet(browser):
+    """As everywhere, but the page stays open from test to test."""
+    browser.refused.clear()
+    browser.console.clear()
+    yield
+    assert browser.refused == []
+    assert [line for line in browser.console if not _known(line)] == []
+
+
+@pytest.fixture(scope="module")
+def opened(lab, browser):
+    """The demo run once; each test starts from its start values."""
+    page = browser.open(lab.notebook("population.ipynb", ["import jaxmagic; jaxmagic.population()"]))
+    browser.run_all(page)
+    page.wait_for_selector(".jm-pop-people")
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def demo(opened):
+    opened.locator(".jm-pop-again").click()
+    settle(opened, CITY, 2040)
+    return opened
+
+
+def sentence(year=2040, **change):
+    """What the pure model and the static page say."""
+    words = still(forecast(app.YEARS, **CITY | change), year, "").say
+    return "".join(run.text for run in words)
+
+
+def settle(page, city, year):
+    expected = sentence(year, **city)
+    page.wait_for_function(
+        "(text) => document.querySelector('.jm-pop .jm-say').textContent === text", arg=expected
+    )
+
+
+def put(page, slider, value):
+    """Move a slider to a value at once, as a hand that lets go there."""
+    page.locator(".jm-pop input").nth(slider).evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true}));"
+        " input.dispatchEvent(new Event('change', {bubbles: true})); }",
+        value,
+    )
+
+
+def drawing(page, part):
+    return page.locator(f".jm-pop-{part}").get_attribute("d")
+
+
+def effects(page):
+    return page.locator(".jm-pop-effects .jm-pop-number").all_text_contents()
+
+
+def picture(page):
+    return [drawing(page, part) for part in ("people", "growth", "tangent")] + [effects(page)]
+
+
+@pytest.mark.parametrize(
+    ("slider", "change"),
+    [
+        (BIRTH, {"birth": 0.01}),
+        (DEATH, {"death": 0.02}),
+        (MIGRATION, {"migration": -8000.0}),
+        (CAPACITY, {"capacity": 3.0e6}),
+    ],
+)
+def test_each_rate_moves_the_picture_the_sentence_and_the_effects(demo, slider, change):
+    before = picture(demo)
+    (value,) = change.values()
+    put(demo, slider, value)
+    settle(demo, change, 2040)
+    assert all(old != new for old, new in zip(before, picture(demo), strict=True))
+
+
+def test_the_effects_and_the_curve_are_the_model_s(demo):
+    put(demo, BIRTH, 0.04)
+    settle(demo, {"birth": 0.04}, 2040)
+    result = forecast(app.YEARS, **CITY | {"birth": 0.04})
+    shown = [float(text.replace(",", "").replace("−", "-")) for text in effects(demo)]
+    percent = [values[20] for values in result.percent_effects().values()]
+    assert shown == [float(f"{value:.3g}") if abs(value) >= 100 else round(value) for value in percent]
+    points = re.findall(r"[ML]([\d.-]+) ([\d.-]+)", drawing(demo, "people"))
+    assert len(points) == len(app.YEARS)
+    heights = [-float(y) for _, y in points]
+    scale = (heights[-1] - heights[0]) / (result.people[-1] - result.people[0])
+    for height, people in zip(heights, result.people, strict=True):
+        assert height - heights[0] == pytest.approx(scale * (people - result.people[0]), abs=0.2)
+
+
+def test_the_year_needs_no_kernel_and_draws_every_event(demo):
+    drawn = demo.evaluate(
+        """() => { const root = document.querySelector('.jm-pop'), input = root.querySelectorAll('input')[4];
+          const seen = [];
+          for (let year = 2020; year <= 2100; year++) { input.value = year;
+            input.dispatchEvent(new Event('input', {bubbles: true}));
+            seen.push(root.querySelector('.jm-say').textContent); }
+          return seen; }"""
+    )
+    assert drawn == [sentence(year) for year in range(2020, 2101)]
+
+
+def test_the_last_event_of_a_storm_is_never_lost(demo):
+    values = [0.0005 * (i % 80) for i in range(300)] + [0.0125]
+    demo.evaluate(
+        """async (values) => { const input = document.querySelectorAll('.jm-pop input')[0];
+          for (const [i, value] of values.entries()) { input.value = value;
+            input.dispatchEvent(new Event('input', {bubbles: true}));
+            if (i % 7 === 0) await new Promise((done) => setTimeout(done, 3)); } }""",
+        values,
+    )
+    settle(demo, {"birth": 0.0125}, 2040)
+
+
+def test_a_real_drag_follows_the_hand(demo):
+    slider = demo.locator(".jm-pop input").nth(BIRTH)
+    box = slider.bounding_box()
+    before = int(demo.locator(".jm-pop").get_attribute("data-drawn"))
+    demo.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    demo.mouse.down()
+    demo.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] / 2, steps=20)
+    demo.mouse.up()
+    settle(demo, {"birth": float(slider.input_value())}, 2040)
+    assert float(slider.input_value()) > 0.04
+    assert int(demo.locator(".jm-pop").get_attribute("data-drawn")) >= before + 5
+
+
+def test_the_keyboard_moves_every_slider(demo):
+    for slider in app.SLIDERS:
+        control = demo.get_by_label(slider.label, exact=True)
+        control.focus()
+        demo.keyboard.press("ArrowRight")
+        assert float(control.input_value()) == pytest.approx(slider.start + slider.step)
+        demo.keyboard.press("ArrowLeft")
+        assert float(control.input_value()) == pytest.approx(slider.start)
+    settle(demo, CITY, 2040)
+
+
+def test_the_chart_follows_the_mouse_and_takes_a_click(demo):
+    chart = demo.locator(".jm-pop-chart")
+    box = chart.bounding_box()
+    said = demo.locator(".jm-pop .jm-say")
+    chart.hover(position={"x": box["width"] - 20, "y": 60})
+    assert re.match(r"In (2099|2100) ", said.text_content())
+    demo.mouse.move(5, 5)
+    assert said.text_content() == sentence()
+    chart.click(position={"x": 46, "y": 60})
+    assert said.text_content() == sentence(2020)
+    assert demo.locator(".jm-pop input").nth(YEAR).input_value() == "2020"
+
+
+def test_what_a_screen_reader_is_told(demo):
+    birth = demo.get_by_label("birth rate", exact=True)
+    assert birth.get_attribute("aria-valuetext") == "3.60 %"
+    label = demo.locator(".jm-pop-chart").get_attribute("aria-label")
+    assert label.startswith("Population from 2020 to 2100: from 300,000 to 1.")
+    assert "Tangent in 2040: +10,600 people a year." in label
+    put(demo, YEAR, 2050)
+    assert demo.locator(".jm-pop [role=status]").text_content() == sentence(2050)
+
+
+def test_the_model_is_there_to_read(demo):
+    demo.locator(".jm-pop summary").click()
+    assert "growth = jax.grad(population)" in demo.locator(".jm-pop details pre").text_content()
+    demo.locator(".jm-pop summary").click()
+
+
+def test_it_fits_a_narrow_page(demo):
+    size = demo.viewport_size
+    demo.set_viewport_size({"width": 500, "height": 900})
+    demo.wait_for_timeout(300)
+    root = demo.locator(".jm-pop").bounding_box()
+    for part in (".jm-pop-chart", ".jm-pop-controls", ".jm-pop-effects"):
+        box = demo.locator(part).bounding_box()
+        assert box["x"] >= root["x"] - 1
+        assert box["x"] + box["width"] <= root["x"] + root["width"] + 1
+    demo.set_viewport_size(size)
+    demo.wait_for_timeout(300)
+
+
+def test_reopened_without_a_kernel_it_is_a_picture(lab, browser):
+    name = lab.notebook("still.ipynb", ["import jaxmagic; jaxmagic.population(birth=0.03, year=2060)"])
+    page = browser.open(name)
+    browser.run_all(page)
+    page.wait_for_selector(".jm-pop-people")
+    assert page.locator(".jm-pop .jm-say").text_content() == sentence(2060, birth=0.03)
+    assert page.locator(".jm-static").is_hidden()
+    browser.save(page)
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.close()
+    saved = json.loads((lab.root / name).read_text())
+    assert len(json.dumps(saved)) < 150_000
+    lab.end_kernels()
+    page = browser.open(name, kernel=False)
+    page.wait_for_selector(".jm-static p")
+    assert page.locator(".jm-static p").nth(0).text_content() == sentence(2060, birth=0.03)
+    assert page.locator(".jm-static img").count() == 2
+    assert page.locator(".jm-static img").nth(0).evaluate("(image) => image.naturalWidth") > 300
+    page.close()
+    # What JupyterLab's widget manager says of every widget that has no kernel.
+    browser.console[:] = [line for line in browser.console if "widget model not found" not in line]
