@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from jaxmagic.views import assets, bundle
 
 YEARS = np.arange(2020, 2101)
 YEAR = 2040
-START = 9e5
+START = 3e5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Slider:
         label: what stands before it.
         low: its smallest value.
         high: its largest value.
-        step: what an arrow key moves it by.
+        step: what an arrow key moves it by, or "any".
         start: where it stands at first.
         written: how its value is written: "percent", "migration", "people" or "year".
         help: what the value means.
@@ -42,26 +43,31 @@ class Slider:
     label: str
     low: float
     high: float
-    step: float
+    step: float | str
     start: float
     written: str
     help: str
 
+    def around(self, value: float, least: float = -math.inf) -> Slider:
+        """The same slider, starting from a value, wide and fine enough for it, and nowhere below `least`."""
+        return replace(
+            self,
+            low=max(min(self.low, value), least),
+            high=max(self.high, value),
+            step=self.step if self._stops_at(value) else "any",
+            start=value,
+        )
+
+    def _stops_at(self, value: float) -> bool:
+        steps = (value - self.low) / float(self.step)
+        return steps >= 0 and math.isclose(steps, round(steps), abs_tol=1e-6)
+
 
 _ROWS = (
-    ("birth", "birth rate", 0, 0.05, 0.0005, 0.028, "percent", "births a year, as a share of the people"),
+    ("birth", "birth rate", 0, 0.05, 0.0005, 0.036, "percent", "births a year, as a share of the people"),
     ("death", "death rate", 0, 0.05, 0.0005, 0.008, "percent", "deaths a year, as a share of the people"),
-    (
-        "migration",
-        "migration",
-        -2e4,
-        2e4,
-        250,
-        4e3,
-        "migration",
-        "who move in each year, less those who leave",
-    ),
-    ("capacity", "capacity", 1e6, 1e7, 5e4, 5e6, "people", "people that the city has room for"),
+    ("migration", "migration", -2e4, 2e4, 250, 2e3, "migration", "who move in each year, less who leave"),
+    ("capacity", "capacity", 4e5, 4e6, 1e4, 1.5e6, "people", "people that the city has room for"),
     ("year", "year", 2020, 2100, 1, YEAR, "year", "where the tangent touches the curve"),
 )
 SLIDERS = tuple(
@@ -110,7 +116,7 @@ class Demo(anywidget.AnyWidget):
 
     def __init__(self, first: Forecast, year: int) -> None:
         super().__init__(
-            sliders=[asdict(slider) for slider in SLIDERS],
+            sliders=[asdict(slider) for slider in _sliders(first, year)],
             years=[int(year) for year in first.years],
             year=year,
             city=dict(first.city),
@@ -126,10 +132,16 @@ class Demo(anywidget.AnyWidget):
         answer = {"answer": question["ask"], "city": question["city"]}
         try:
             result = forecast(self.years, **question["city"])
-        except ValueError as reason:
+        except (ValueError, TypeError) as reason:
             self.send(answer | {"refused": str(reason)})
             return
         self.send(answer, buffers=[packed(result)])
+
+
+def _sliders(first: Forecast, year: int) -> list[Slider]:
+    """The sliders as a city sets them; the capacity cannot be moved to where its people have no room."""
+    values, least = {**first.city, "year": year}, {"capacity": 1.01 * first.city["start"]}
+    return [slider.around(values[slider.name], least.get(slider.name, -math.inf)) for slider in SLIDERS]
 
 
 def packed(result: Forecast) -> bytes:

@@ -19,7 +19,7 @@ from jaxmagic.pages.blocks import (
     words,
 )
 
-TANGENT = 0.2  # how far the tangent reaches to either side, as a share of all the years
+TANGENT = 0.25  # how far the tangent reaches to either side, as a share of all the years
 
 
 def page(forecast: Forecast, year: int, source: str) -> Page:

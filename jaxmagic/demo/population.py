@@ -29,7 +29,8 @@ def population(
         start: people at the beginning.
     """
     natural = birth - death
-    added = (natural * start + migration) * years * mean_exp((natural + migration / capacity) * years)
+    pace = jnp.minimum((natural + migration / capacity) * years, 25.0)  # by then it is full
+    added = (natural * start + migration) * years * mean_exp(pace)
     added = jnp.where(start + added < 0, -start, added)  # a city that everybody has left stays empty
     return (start + added) / (1 + added / capacity)
 

@@ -213,23 +213,30 @@ function makeEffects(names) {
 
 // Jupyter's server sends by Nagle's rule: an answer waits there until the browser acknowledges the packet
 // before it ("busy"), which it does after 40 ms, or at once with anything that it sends. So while an
-// answer is due we send something: the time to a picture falls from 60 ms to below 20.
-const NUDGES = [7, 21]; // milliseconds after the question, unless another one was asked since
+// answer is due we send something: the time to a picture falls from 60 ms to below 20. While the hand
+// moves, its next question does that.
+const NUDGES = { still: [7, 21], moving: [20] }; // milliseconds after a question
+const MOVING = 60; // milliseconds between two questions of one movement, at most
 
 // Asks about the newest state only; `onAnswer(figures, refused)`, `onSilence(true or false)`.
 function makeAsker(model, current, onAnswer, onSilence) {
-  let asked = 0, answered = 0, stale = false, timer = 0;
+  let asked = 0, answered = 0, stale = false, timer = 0, last = -Infinity;
   const watch = () => {
     clearTimeout(timer);
     if (asked > answered) timer = setTimeout(() => { answered = asked; onSilence(true); }, PATIENCE);
   };
+  function nudge(question, delays) {
+    const send = () => { if (answered < question && asked === question) model.send({ nudge: question }); };
+    for (const delay of delays) setTimeout(send, delay);
+  }
   function ask() {
     stale = asked - answered >= DEPTH;
     if (stale) return;
     asked += 1;
-    const question = asked;
-    model.send({ ask: question, city: current() });
-    for (const delay of NUDGES) setTimeout(() => answered < question && asked === question && model.send({ nudge: question }), delay);
+    model.send({ ask: asked, city: current() });
+    const now = performance.now();
+    nudge(asked, now - last < MOVING ? NUDGES.moving : NUDGES.still);
+    last = now;
     watch();
   }
   function listen(message, buffers) {

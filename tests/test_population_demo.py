@@ -1,0 +1,187 @@
+"""The demo around the model: its page, its sliders, its answers, and what a terminal shows."""
+
+import io
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+
+import jaxmagic
+from jaxmagic.demo import app
+from jaxmagic.demo.forecast import forecast
+from jaxmagic.demo.page import page, people
+from jaxmagic.pages.blocks import Chart, Code, Table
+
+CITY = {slider.name: slider.start for slider in app.SLIDERS[:-1]} | {"start": app.START}
+
+
+def plain(words):
+    return "".join(run.text for run in words)
+
+
+def shown(year=2040, **change):
+    return page(forecast(app.YEARS, **CITY | change), year, "source")
+
+
+def demo(year=2040, **change):
+    return app.Demo(forecast(app.YEARS, **CITY | change), year)
+
+
+def answers(widget, question):
+    """What the widget sends back for a message of the browser."""
+    sent = []
+    widget.send = lambda content, buffers=None: sent.append((content, buffers))
+    widget._handle_custom_msg(question, [])
+    return sent
+
+
+# -- the page -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1_314_000, "1.31 million"), (1_300_000, "1.30 million"), (845_123, "845,000"), (999, "999"), (0, "0")],
+)
+def test_people_in_words(count, text):
+    assert people(count) == text
+
+
+def test_the_sentence_says_the_year_the_people_and_the_growth():
+    result = forecast(app.YEARS, **CITY)
+    assert plain(shown().say) == "In 2040 the city has 490,000 people and grows by 10,600 a year."
+    assert result.people[20] == pytest.approx(490_000, abs=500)
+    assert result.growth[20] == pytest.approx(10_600, abs=50)
+
+
+def test_a_city_can_shrink_or_stand_still():
+    assert " and shrinks by " in plain(shown(birth=0.0, migration=-5000.0).say)
+    still = plain(shown(birth=0.008, migration=0.0).say)
+    assert still == "In 2040 the city has 300,000 people and stays as it is."
+
+
+def test_the_tangent_touches_the_curve_with_the_slope_of_the_growth():
+    chart = shown(year=2050).tabs[0].blocks.get()[0]
+    assert isinstance(chart, Chart)
+    curve, tangent = chart.series
+    middle = tangent.x.index(2050)
+    assert tangent.y[middle] == pytest.approx(curve.y[30])
+    growth = forecast(app.YEARS, **CITY).growth[30]
+    assert (tangent.y[-1] - tangent.y[0]) / (tangent.x[-1] - tangent.x[0]) * 1e6 == pytest.approx(
+        growth, rel=1e-3
+    )
+    assert chart.mark_x == 2050
+
+
+def test_effects_are_listed_by_name_with_their_signs():
+    table = shown().tabs[0].blocks.get()[2]
+    assert isinstance(table, Table)
+    assert [plain(row[0]) for row in table.rows] == ["birth", "death", "migration", "capacity"]
+    assert [plain(row[1])[0] for row in table.rows] == ["+", "−", "+", "+"]
+    assert max(row[2].share for row in table.rows) == 1
+
+
+def test_without_any_effect_the_bars_are_empty():
+    table = shown(birth=0.0, death=0.0, migration=0.0).tabs[0].blocks.get()[2]
+    assert [row[2].share for row in table.rows] == [0, 0, 0, 0]
+
+
+def test_the_model_is_shown():
+    (code,) = shown().tabs[1].blocks.get()
+    assert code == Code(text="source")
+
+
+# -- the sliders ----------------------------------------------------------------------------------
+
+
+def test_every_slider_stands_on_one_of_its_steps():
+    for slider in app.SLIDERS:
+        assert slider.around(slider.start).step == slider.step
+        assert slider.low <= slider.start <= slider.high
+
+
+def test_a_slider_makes_room_for_the_value_that_it_is_given():
+    birth = app.SLIDERS[0]
+    assert birth.around(0.08).high == 0.08
+    assert birth.around(0.0213).step == "any"
+    assert app.SLIDERS[2].around(-50_000.0).low == -50_000
+
+
+def test_no_slider_can_be_moved_to_a_city_that_cannot_be():
+    widget = demo(start=1.0e6)
+    lows = {slider["name"]: slider["low"] for slider in widget.sliders}
+    assert lows["capacity"] == 1.01e6
+    for slider in widget.sliders[:-1]:
+        for end in ("low", "high"):
+            forecast(app.YEARS, **widget.city | {slider["name"]: slider[end]})
+
+
+# -- the answers ----------------------------------------------------------------------------------
+
+
+def test_a_question_is_answered_with_the_figures_of_its_city():
+    city = CITY | {"birth": 0.01}
+    ((content, buffers),) = answers(demo(), {"ask": 7, "city": city})
+    assert content == {"answer": 7, "city": city}
+    rows = np.frombuffer(buffers[0], "<f4").reshape(6, len(app.YEARS))
+    expected = forecast(app.YEARS, **city)
+    np.testing.assert_array_equal(rows[0], expected.people)
+    np.testing.assert_array_equal(rows[1], expected.growth)
+    np.testing.assert_allclose(rows[2:], list(expected.percent_effects().values()))
+
+
+def test_a_city_that_cannot_be_is_refused_with_the_reason():
+    ((content, buffers),) = answers(demo(), {"ask": 1, "city": CITY | {"capacity": -1.0}})
+    assert content["answer"] == 1
+    assert content["refused"] == "capacity counts people: more than 0, not -1"
+    assert buffers is None
+
+
+@pytest.mark.parametrize(
+    "city", [{}, {"birth": "x"}, None, CITY | {"birth": None}, CITY | {"more": 1.0}, {"birth": 0.1}]
+)
+def test_a_question_that_makes_no_sense_is_refused_and_raises_nothing(city):
+    ((content, _),) = answers(demo(), {"ask": 1, "city": city})
+    assert content["refused"]
+
+
+@pytest.mark.parametrize("message", [{"nudge": 3}, {}, {"other": 1}])
+def test_a_nudge_is_not_answered(message):
+    assert answers(demo(), message) == []
+
+
+# -- the front door -------------------------------------------------------------------------------
+
+
+def test_without_a_notebook_it_prints_text():
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert jaxmagic.population() is None
+    text = out.getvalue()
+    assert text.startswith("In 2040 the city has 490,000 people and grows by 10,600 a year.")
+    assert "jax.grad(population)" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"year": 1999}, "year is one of 2020 to 2100, not 1999"),
+        ({"birth": 2.0}, "birth is a share"),
+        ({"capacity": 1.0}, "must be above"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_shown(given, reason, capsys):
+    with pytest.raises(ValueError, match=reason):
+        jaxmagic.population(**given)
+    assert capsys.readouterr().out == ""
+
+
+def test_twin_outputs_where_there_are_widgets_and_one_where_not():
+    first = forecast(app.YEARS, **CITY)
+    still, live = app._outputs(first, 2040, html=True, live=True)
+    assert set(still) == {"text/plain", "text/html"}
+    assert "application/vnd.jupyter.widget-view+json" in live
+    assert live["text/plain"] == live["text/html"] == ""
+    (alone,) = app._outputs(first, 2040, html=True, live=False)
+    assert "490,000" in alone["text/html"]
+    (text,) = app._outputs(first, 2040, html=False, live=False)
+    assert set(text) == {"text/plain"}
