@@ -26,7 +26,7 @@ def i32(*shape):
 def measure(function, *avals):
     lowered = jax.jit(lambda *values: function(*values)).trace(*avals).lower()
     module = hlo.read(program.print_unoptimised(lowered))
-    return costs.measure(module, texts.frames_from(module), ()), lowered.cost_analysis() or {}
+    return costs.measure(module, texts.frames_from(module, {}), ()), lowered.cost_analysis() or {}
 
 
 def conv(x, w, strides=(1, 1), padding="SAME", **options):

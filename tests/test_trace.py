@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import gc
 import linecache
-import types
+import os
+import subprocess
+import sys
 import warnings
 import weakref
 
@@ -17,7 +19,7 @@ import pytest
 from jaxmagic import trace
 from jaxmagic.analysis import sources
 from jaxmagic.analysis.trace import look
-from jaxmagic.errors import BadTarget, CannotDifferentiate
+from jaxmagic.errors import BadTarget, CannotDifferentiate, CannotTrace
 from jaxmagic.target import ArrayType, Target
 
 
@@ -176,6 +178,27 @@ def test_stablehlo_is_clean_and_linked():
     pairs = linked(result, "stablehlo")
     assert ("%1 = stablehlo.tanh %0 : tensor<8x3xf32>", "jnp.tanh(x @ w)") in pairs
     assert [source for piece, source in pairs if "dot_general" in piece] == ["x @ w"]
+
+
+def test_a_librarys_function_is_linked_to_all_of_its_calls():
+    def f(x):
+        a = jnp.where(x > 0, x, 0.0)
+        return jnp.where(a > 1, a, 1.0)
+
+    result = trace(f, f32(8))
+    for name, piece in (("jaxpr", "select_n "), ("stablehlo", "stablehlo.select ")):
+        assert [source for text, source in linked(result, name) if piece in text] == [
+            "jnp.where(x > 0, x, 0.0)",
+            "jnp.where(a > 1, a, 1.0)",
+        ]
+
+
+def test_expressions_that_start_at_one_place_are_told_apart_in_hlo():
+    result = trace(lambda x, y: jnp.sin(x) * y + x, f32(8), f32(8))
+    pairs = linked(result, "hlo")
+    assert {source for piece, source in pairs if " sine(" in piece} == {"jnp.sin(x)"}
+    assert {source for piece, source in pairs if " multiply(" in piece} == {"jnp.sin(x) * y"}
+    assert {source for piece, source in pairs if " add(" in piece} == {"jnp.sin(x) * y + x"}
 
 
 def test_hlo_is_compiled_when_asked_for_and_linked():
@@ -751,7 +774,58 @@ def test_linear_algebra_costs_the_textbooks_count():
     assert "textbook cost" in kinds(result)
 
 
-def test_the_device_is_the_one_of_the_time_of_looking():
-    result = trace(lambda x: x * 2, f32(3))
-    assert result.device == "cpu:0"
-    assert isinstance(result.stages, types.MappingProxyType | dict)
+DEVICES = """
+import jax, jax.numpy as jnp
+from jaxmagic import trace
+with jax.default_device(jax.devices()[1]):
+    result = trace(lambda x: x * 2, jax.ShapeDtypeStruct((3,), jnp.float32))
+assert result.device == "cpu:1", result.device
+assert "multiply" in result.stage("hlo")
+assert trace(lambda x: x * 2, jnp.ones(3)).device == "cpu:0"
+"""
+
+
+def test_the_device_is_the_default_of_the_time_of_looking():
+    flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", DEVICES], env=flags, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_flax_module_gives_its_weights_and_the_users_lines():
+    nnx = pytest.importorskip("flax.nnx", reason="flax is not installed")
+
+    class Net(nnx.Module):
+        def __init__(self, rngs):
+            self.one = nnx.Linear(4, 8, rngs=rngs)
+
+        def __call__(self, x):
+            return nnx.relu(self.one(x))
+
+    result = trace(Net(nnx.Rngs(0)), f32(2, 4))
+    names = {value.name for value in result.inputs}
+    assert {value.type for value in result.inputs} >= {"f32[4,8]", "f32[8]", "f32[2,4]"}
+    assert "x" in names
+    assert any(name.startswith("Net.one") for name in names)
+    assert result.flops > 2 * 2 * 4 * 8
+    (product,) = [e for e in result.equations if e.primitive == "dot_general"]
+    assert sources.expression(product.span) == "self.one(x)"
+    assert "captured constant" not in kinds(result)
+
+
+def test_a_users_own_error_stays_his():
+    def f(x):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        trace(f, f32(3))
+
+
+def test_a_branch_on_a_value_is_explained_at_its_line():
+    def f(x):
+        if x.sum() > 0:
+            return x
+        return -x
+
+    with pytest.raises(CannotTrace) as caught:
+        trace(f, f32(3))
+    assert caught.value.excerpt.strip() == "if x.sum() > 0:"

@@ -82,11 +82,12 @@ class Costs:
 NOT_READ = Costs(total=Cost(None, None, None), unknown={"a program of this many shared programs": None})
 
 
-def measure(module: Module, span_of: Callable[[int], Span | None], users: Iterable[str]) -> Costs:
+def measure(module: Module, span_of: Callable[[int, str], Span | None], users: Iterable[str]) -> Costs:
     """The cost of a module.
 
     Args:
-        span_of: from the id of a stack frame to the user's expression.
+        module: the unoptimised program.
+        span_of: from the id of a stack frame, and an operation's name, to the user's expression.
         users: the names of the user's own jitted functions. All others are a library's, and their
             cost belongs to the line that calls them.
     """
@@ -117,7 +118,7 @@ def _product(a: Known, b: Known) -> Known:
 class _Meter:
     """Reads one module; what a computation costs is remembered per place that it inherits."""
 
-    def __init__(self, module: Module, span_of: Callable[[int], Span | None], users: frozenset[str]) -> None:
+    def __init__(self, module: Module, span_of: Callable[[int, str], Span | None], users: frozenset[str]) -> None:
         self.module = module
         self.span_of = span_of
         self.users = users
@@ -139,7 +140,7 @@ class _Meter:
         body = self.module.computations[name]
         wanted: dict[str, Span | None] = {}  # by whom a value without a place of its own is used
         for one in reversed(body.values()):
-            own = None if inherits else self.span_of(one.frame) if one.frame else wanted.get(one.name)
+            own = None if inherits else self.span_of(one.frame, one.scope) if one.frame else wanted.get(one.name)
             span = own or outer
             for operand in one.operands:
                 wanted.setdefault(operand, span)

@@ -22,7 +22,7 @@ _LINE = re.compile(
 )
 _ARRAY = re.compile(r"token\[\]|([a-z]\w*)\[([\d,<=\s]*)\](?:\{([\d,]+)[^}]*\})?")
 FRAME = re.compile(r"stack_frame_id=(\d+)")
-_OP_NAME = re.compile(r'op_name="((?:[^"\\]|\\.)*)"')
+OP_NAME = re.compile(r'op_name="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Instruction:
     @property
     def scope(self) -> str:
         """The name that JAX gave the operation: `jit(f)/while/body/add`."""
-        found = _OP_NAME.search(self.attributes)
+        found = OP_NAME.search(self.attributes)
         return found[1] if found else ""
 
 

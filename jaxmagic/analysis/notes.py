@@ -256,6 +256,8 @@ def custom_calls(evidence: Evidence) -> Iterator[Note]:
 def python_warnings(evidence: Evidence) -> Iterator[Note]:
     """What Python warned of while tracing."""
     for caught in evidence.caught:
+        if issubclass(caught.category, _FOR_AUTHORS) and not program.is_users(caught.filename):
+            continue
         line = linecache.getline(caught.filename, caught.lineno)
         place = None
         if program.is_users(caught.filename) and line:
@@ -263,6 +265,9 @@ def python_warnings(evidence: Evidence) -> Iterator[Note]:
             place = Span(file=caught.filename, line=caught.lineno, column=start,
                          end_line=caught.lineno, end_column=len(line.rstrip()))  # fmt: skip
         yield Note(kind="warning", text=str(caught.message).strip(), span=place)
+
+
+_FOR_AUTHORS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 
 def _bytes(size: int) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from jaxmagic.analysis import hlo, sources
 from jaxmagic.analysis.program import Segment, Step, is_ours, is_users
 from jaxmagic.results import Link, Span
+# A library function that more lines than this have in common is linked to the first of them.
+MANY_CALLERS = 8
+
 
 # -- jaxpr -----------------------------------------------------------------------------------------
 
@@ -19,14 +22,14 @@ def link_jaxpr(segments: Sequence[Segment], steps: Sequence[Step]) -> tuple[Link
     """Links of a printed jaxpr.
 
     A library function's program can be shared by several lines of the user's; then the line of the
-    equation around it, in the text, decides.
+    equation around it, in the text, decides, and where none is around it, it belongs to all of them.
     """
     spans: dict[int, dict[Span, None]] = {}
     for step in steps:
         if step.span is not None:
             spans.setdefault(id(step.equation.source_info.traceback), {})[step.span] = None
     open_: list[tuple[int, Span]] = []
-    links = []
+    links: list[Link] = []
     for segment in segments:
         candidates = spans.get(id(segment.traceback))
         if not candidates:
@@ -34,9 +37,9 @@ def link_jaxpr(segments: Sequence[Segment], steps: Sequence[Step]) -> tuple[Link
         while open_ and open_[-1][0] >= segment.start:
             open_.pop()
         around = open_[-1][1] if open_ else None
-        span = around if around in candidates else next(iter(candidates))
-        open_.append((segment.start, span))
-        links.append(Link(row=segment.row, start=segment.start, end=segment.end, span=span))
+        meant = [around] if around in candidates else list(candidates)[:MANY_CALLERS]
+        open_.append((segment.start, meant[0]))
+        links += [Link(row=segment.row, start=segment.start, end=segment.end, span=span) for span in meant]
     return tuple(links)
 
 
@@ -144,22 +147,62 @@ def innermost(frames: Iterable[Span]) -> Span | None:
     return next((frame for frame in known if is_users(frame.file)), known[0] if known else None)
 
 
-def link_stablehlo(text: str) -> tuple[str, tuple[Link, ...]]:
-    """The text without its locations, and the links that they make."""
+def link_stablehlo(text: str, users: frozenset[str] = frozenset()) -> tuple[str, tuple[Link, ...]]:
+    """The text without its locations, and the links that they make.
+
+    The functions of libraries, all but `users`, carry the place of their first call; their lines are
+    linked to all of their calls instead.
+    """
     locations = _Locations(text)
     rows: list[str] = []
-    links: list[Link] = []
+    found: list[tuple[str, Span | None]] = []  # of each row, the function it is in, and its place
+    inside = ""
     for row in text[: _table_start(text)].rstrip().split("\n"):
         if row.startswith("#loc"):
             continue
         uses = _USE.findall(row)
-        clean = _USE.sub("", row)
-        span = locations.span(uses[-1]) if uses and "func.func" not in row else None
-        if span is not None:
-            start = len(clean) - len(clean.lstrip())
-            links.append(Link(row=len(rows), start=start, end=len(clean), span=span))
-        rows.append(clean)
-    return "\n".join(rows), tuple(links)
+        header = _FUNCTION.match(row)
+        inside = header[1] if header else inside
+        rows.append(_USE.sub("", row))
+        found.append((inside, locations.span(uses[-1]) if uses and not header else None))
+    callers = _callers(rows, found, users)
+    return "\n".join(rows), tuple(
+        Link(row=i, start=len(row) - len(row.lstrip()), end=len(row), span=span)
+        for i, (row, (inside, own)) in enumerate(zip(rows, found, strict=True))
+        for span in ([own] if own and inside not in callers else callers.get(inside, []) if own else [])
+    )
+
+
+_FUNCTION = re.compile(r" *func\.func (?:public |private )?@([^\s(]+)\(")
+_CALL = re.compile(r"call @([^\s(]+)\(")
+
+
+def _callers(
+    rows: Sequence[str], found: Sequence[tuple[str, Span | None]], users: frozenset[str]
+) -> dict[str, list[Span]]:
+    """The places from which each library function is called, through other such functions too."""
+    direct: dict[str, dict[Span | str, None]] = {}
+    for row, (inside, span) in zip(rows, found, strict=True):
+        call = _CALL.search(row)
+        if call and not _is_users(call[1], users):
+            through = inside if inside != "main" and not _is_users(inside, users) else span
+            direct.setdefault(call[1], {})[through or inside] = None
+
+    def places(name: str, seen: frozenset[str]) -> Iterator[Span]:
+        for caller in direct.get(name, {}):
+            if isinstance(caller, Span):
+                yield caller
+            elif caller not in seen:
+                yield from places(caller, seen | {caller})
+
+    return {name: list(dict.fromkeys(itertools.islice(places(name, frozenset()), MANY_CALLERS)))
+            for name in direct}  # fmt: skip
+
+
+def _is_users(function: str, users: frozenset[str]) -> bool:
+    """Whether a function is the user's; equal names are numbered, and a loop's body has no name of its own."""
+    stem = re.sub(r"_\d+$", "", function)
+    return function in users or stem in users or stem in ("closed_call", "None", "checkpoint", "remat")
 
 
 def _table_start(text: str) -> int:
@@ -173,8 +216,24 @@ _METADATA = re.compile(r", metadata=\{(?:[^}\"]|\"(?:[^\"\\]|\\.)*\")*\}")
 _TABLES = re.compile(r"\n(?:FileNames|FunctionNames|FileLocations|StackFrames)\n(?:\d+ .*\n)*")
 
 
-def frames_from(module: hlo.Module) -> Callable[[int], Span | None]:
-    """From the id of a stack frame to the user's expression, remembered."""
+Ends = Mapping[tuple[str, int, int, str], Span]
+
+
+def ends(steps: Sequence[Step]) -> dict[tuple[str, int, int, str], Span]:
+    """Where an expression ends, by its start and primitive, where only one is there.
+
+    XLA keeps one end per start: to it, `x * y` and `x * y + z` are the same place.
+    """
+    spans: dict[tuple[str, int, int, str], Span | None] = {}
+    for step in steps:
+        if step.span is not None:
+            key = (step.span.file, step.span.line, step.span.column, step.equation.primitive.name)
+            spans[key] = step.span if spans.get(key, step.span) == step.span else None
+    return {key: span for key, span in spans.items() if span is not None}
+
+
+def frames_from(module: hlo.Module, known: Ends) -> Callable[[int, str], Span | None]:
+    """From the id of a stack frame and the name of an operation to the user's expression."""
     spans: dict[int, Span] = {}
 
     def chain(key: int) -> Iterator[Span]:
@@ -186,18 +245,28 @@ def frames_from(module: hlo.Module) -> Callable[[int], Span | None]:
             yield spans[key]
             key = frame.parent
 
-    return functools.cache(lambda key: innermost(chain(key)))
+    @functools.cache
+    def place(key: int) -> Span | None:
+        return innermost(chain(key))
+
+    @functools.cache
+    def span_of(key: int, operation: str) -> Span | None:
+        span = place(key)
+        primitive = operation.rpartition("/")[2]
+        return known.get((span.file, span.line, span.column, primitive), span) if span else None
+
+    return span_of
 
 
-def link_hlo(text: str) -> tuple[str, tuple[Link, ...]]:
+def link_hlo(text: str, known: Ends) -> tuple[str, tuple[Link, ...]]:
     """Optimised HLO without its tables and metadata, and the links that they make."""
-    span_of = frames_from(hlo.read(text))
+    span_of = frames_from(hlo.read(text), known)
     rows: list[str] = []
     links: list[Link] = []
     for row in _TABLES.sub("", text).split("\n"):
-        frame = hlo.FRAME.search(row)
+        frame, operation = hlo.FRAME.search(row), hlo.OP_NAME.search(row)
         clean = _METADATA.sub("", row)
-        span = span_of(int(frame[1])) if frame else None
+        span = span_of(int(frame[1]), operation[1] if operation else "") if frame else None
         if span is not None:
             start = len(clean) - len(clean.lstrip())
             links.append(Link(row=len(rows), start=start, end=len(clean), span=span))

@@ -83,7 +83,7 @@ def look(target: Target, *, grad: bool = False) -> Trace:
         device=devices.current(),
         notes=notes.notes(evidence),
         gradient=grad,
-        stages=_stages(jaxpr_stage, lowered),
+        stages=_stages(jaxpr_stage, lowered, walked),
     )
 
 
@@ -207,7 +207,7 @@ def _codes(target: Target, places: program.Places) -> list[types.CodeType]:
 
 def _costs(lowered: Any, walked: Walked) -> Costs:
     module = hlo.read(program.print_unoptimised(lowered))
-    return costs.measure(module, texts.frames_from(module), walked.users)
+    return costs.measure(module, texts.frames_from(module, texts.ends(walked.steps)), walked.users)
 
 
 def _lines(listing: Sequence[Source], spent: Costs) -> tuple[Line, ...]:
@@ -261,24 +261,25 @@ def _lower(traced: Any) -> Any:
     return traced.lower()
 
 
-def _stages(jaxpr: Stage, lowered: Lazy[Any]) -> dict[str, Lazy[Stage]]:
+def _stages(jaxpr: Stage, lowered: Lazy[Any], walked: Walked) -> dict[str, Lazy[Stage]]:
     """The stages; those that are dear hold what JAX lowered, for the device it was lowered for."""
+    known, users = texts.ends(walked.steps), walked.users
     return {
         "jaxpr": Lazy.of(jaxpr),
-        "stablehlo": Lazy(lambda: _stablehlo(lowered.get())),
-        "hlo": Lazy(lambda: _hlo(lowered.get())),
+        "stablehlo": Lazy(lambda: _stablehlo(lowered.get(), users)),
+        "hlo": Lazy(lambda: _hlo(lowered.get(), known)),
     }
 
 
-def _stablehlo(lowered: Any) -> Stage:
+def _stablehlo(lowered: Any, users: frozenset[str]) -> Stage:
     started = time.perf_counter()
-    text, links = texts.link_stablehlo(program.print_stablehlo(lowered))
+    text, links = texts.link_stablehlo(program.print_stablehlo(lowered), users)
     return Stage(name="stablehlo", text=text, links=links, seconds=time.perf_counter() - started)
 
 
-def _hlo(lowered: Any) -> Stage:
+def _hlo(lowered: Any, known: texts.Ends) -> Stage:
     started = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - started
-    text, links = texts.link_hlo(program.print_optimised(compiled))
+    text, links = texts.link_hlo(program.print_optimised(compiled), known)
     return Stage(name="hlo", text=text, links=links, seconds=seconds, memory=program.memory(compiled))

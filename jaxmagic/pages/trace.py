@@ -182,9 +182,14 @@ def _elsewhere(trace: Trace) -> Iterator[SourceLine]:
     """What no line of the listing accounts for: library code that was looked at by itself, say."""
     flops = _rest(trace.flops, [line.flops for line in trace.lines])
     moved = _rest(trace.bytes, [line.bytes for line in trace.lines])
-    if flops or moved:
+    if _counts(flops, trace.flops) or _counts(moved, trace.bytes):
         cells = (units.amount(flops), units.size(moved))
         yield SourceLine(number=None, text="elsewhere", cells=cells, tone="muted")
+
+
+def _counts(part: float, total: float | None) -> bool:
+    """Whether a part is worth a row of its own."""
+    return bool(total) and part >= 0.005 * (total or 0.0)
 
 
 def _rest(total: float | None, parts: Sequence[float | None]) -> float:
