@@ -107,7 +107,8 @@ def test_a_line_is_options_then_an_expression_verbatim(magic, line, options, exp
             "jaxdevice",
             "--xyzzy",
             "`%jaxdevice` has no option `--xyzzy`.",
-            "It has -r, --reset, -o, --output, -h, --help; `--` before an expression that starts with a dash.",
+            "It has -r, --reset, -o, --output, -h, --help; "
+            "`--` before an expression that starts with a dash.",
         ),
     ],
 )
@@ -119,7 +120,7 @@ def test_a_bad_line_names_its_fix(magic, line, message, fix):
 
 def values_of(option):
     if option.kind is None:
-        return st.just(True)
+        return st.just(value=True)
     if option.kind.choices:
         return st.sampled_from(option.kind.choices)
     return {

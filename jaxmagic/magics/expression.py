@@ -95,13 +95,13 @@ def read(text: str, magic: str, taken: Container[str]) -> Expression:
     """
     masked, types = _mask(text, taken)
     try:
-        ast.parse(f"[\n{masked}\n]", mode="eval")  # so that no `)(` gets out of our brackets
         tree = ast.parse(f"(\n{masked}\n)", mode="eval").body
+        ast.parse(f"[\n{masked}\n]", mode="eval")  # so that no `)(` gets out of our brackets
         # What parses may still not compile: `await x`, `yield`, a name bound twice.
         compile(ast.Expression(body=tree), "<expression>", "eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise BadLine(
-            f"`{_cut(text)}` is not a Python expression: {_why(error)}.",
+            f"`{_cut(text)}` is not a Python expression: {_why(masked, error)}",
             fix=f"Write a call, such as `%{magic} f(x)`, or another expression, such as `%{magic} x @ w`.",
         ) from None
     if isinstance(tree, ast.Tuple) and not tree.elts and tree.lineno == 1:
@@ -113,9 +113,14 @@ def read(text: str, magic: str, taken: Container[str]) -> Expression:
     return Expression(text=text, tree=tree, types=types, file=register(magic, text + "\n"))
 
 
-def _why(error: BaseException) -> str:
-    reason = error.msg if isinstance(error, SyntaxError) else str(error) or type(error).__name__
-    return (reason or "invalid syntax").rstrip(".")
+def _why(text: str, error: BaseException) -> str:
+    """What Python says of the text itself, without our brackets around it, where it objects to that."""
+    try:
+        ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as own:
+        error = own
+    reason = (error.msg if isinstance(error, SyntaxError) else str(error)) or "invalid syntax"
+    return reason if reason.endswith((".", "?")) else f"{reason}."
 
 
 def _cut(text: str) -> str:

@@ -5,7 +5,7 @@ Everything is found again by what it is, so nothing about a shell has to be reme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import needs_local_scope, no_var_expand
@@ -30,9 +30,11 @@ def load(shell: InteractiveShell) -> None:
         shell.magics_manager.register_function(_magic(carrier, command), "line_cell", command.name)
     shell.input_transformers_post.append(CellMagics(shell))
     _add_completion(shell)
-    for formatter, printer in _printers(shell, screen):
-        for kind in PAGES:
-            formatter.for_type(kind, printer)
+    as_text, as_outputs = _formatters(shell)
+    for kind in PAGES:
+        as_text.for_type(kind, screen.print_value)
+        if screen.html:
+            as_outputs.for_type(kind, screen.display_value)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -44,7 +46,7 @@ def unload(shell: InteractiveShell) -> None:
     transformers[:] = [item for item in transformers if not isinstance(item, CellMagics)]
     for matchers in _matchers(shell):
         matchers[:] = [item for item in matchers if not _is_ours(item)]
-    for formatter, _ in _printers(shell, Screen(shell)):
+    for formatter in _formatters(shell):
         for kind in PAGES:
             formatter.pop(kind, None)
 
@@ -68,11 +70,10 @@ def _is_ours(item: Any) -> bool:
     return getattr(item, "__module__", None) in (__name__, completion.__name__)
 
 
-def _printers(shell: InteractiveShell, screen: Screen) -> Iterator[tuple[Any, Any]]:
+def _formatters(shell: InteractiveShell) -> tuple[Any, Any]:
+    """What shows a value as text, and what shows it as outputs of its own."""
     formatter: Any = shell.display_formatter
-    yield formatter.formatters["text/plain"], screen.print_value
-    if screen.html:
-        yield formatter.ipython_display_formatter, screen.display_value
+    return formatter.formatters["text/plain"], formatter.ipython_display_formatter
 
 
 # -- completion -----------------------------------------------------------------------------------

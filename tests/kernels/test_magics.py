@@ -13,9 +13,11 @@ def f(x, k=2.0):
     return jnp.sin(x) * k
 """
 STATE = (
-    "(jax.config.jax_enable_x64, jax.config.jax_default_device, jax.config.jax_disable_jit, jax.config.jax_debug_nans,"
+    "(jax.config.jax_enable_x64, jax.config.jax_default_device, jax.config.jax_disable_jit,"
+    "jax.config.jax_debug_nans,"
     "sorted(n for n in globals() if not n.startswith('_')), x.tolist())"
 )
+SLOW = "def slow(x):\n    print('now', flush=True)\n    time.sleep(30)\n    return x\n"
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +102,8 @@ def test_an_error_stops_the_cell_shows_once_and_leaves_no_trace(running, source,
         "%%jaxpr\nprint('now', flush=True)\ntime.sleep(30)",
         "%%jaxdevice cpu\nprint('now', flush=True)\ntime.sleep(30)",
         "%%jaxpr\nimport asyncio\nprint('now', flush=True)\nawait asyncio.sleep(30)",
-        "def slow(x):\n    print('now', flush=True)\n    time.sleep(30)\n    return x\n%jaxpr --device cpu slow(x)",
-        "def slow(x):\n    print('now', flush=True)\n    time.sleep(30)\n    return x\n%jaxgrad --device cpu slow(x[0])",
+        f"{SLOW}%jaxpr --device cpu slow(x)",
+        f"{SLOW}%jaxgrad --device cpu slow(x[0])",
     ],
 )
 def test_an_interrupt_leaves_everything_as_before(running, source):
