@@ -2,6 +2,7 @@
 
 import io
 from contextlib import redirect_stdout
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,6 +114,14 @@ def test_no_slider_can_be_moved_to_a_city_that_cannot_be():
     for slider in widget.sliders[:-1]:
         for end in ("low", "high"):
             forecast(app.YEARS, **widget.city | {slider["name"]: slider[end]})
+
+
+def test_every_preset_is_a_city_that_the_sliders_can_reach():
+    for _, place in app.PRESETS:
+        for name, value in place.items():
+            slider = next(slider for slider in app.SLIDERS if slider.name == name)
+            assert slider.around(value) == replace(slider, start=value)
+        forecast(app.YEARS, **CITY | place)
 
 
 # -- the answers ----------------------------------------------------------------------------------

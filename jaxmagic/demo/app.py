@@ -75,6 +75,14 @@ SLIDERS = tuple(
     for row in _ROWS
 )
 
+# Cities to start from: a name, and what is other there than where the sliders stand at first.
+PRESETS: tuple[tuple[str, dict[str, float]], ...] = (
+    ("start values", {}),
+    ("shrinking", {"birth": 0.009, "death": 0.0135, "migration": -1500}),
+    ("nearly full", {"capacity": 4e5}),
+    ("by migration", {"birth": 0.009, "death": 0.0115, "migration": 6000}),
+)
+
 
 def population(year: int = YEAR, **city: float) -> None:
     """Show the population of a city over the years, with a slider for each rate.
@@ -108,6 +116,7 @@ class Demo(anywidget.AnyWidget):
     _css = assets.styles("live.css", "population.css")
 
     sliders: Any = traitlets.List().tag(sync=True)
+    presets: Any = traitlets.List().tag(sync=True)
     years: Any = traitlets.List().tag(sync=True)
     year = traitlets.Int().tag(sync=True)
     city = traitlets.Dict().tag(sync=True)
@@ -117,6 +126,7 @@ class Demo(anywidget.AnyWidget):
     def __init__(self, first: Forecast, year: int) -> None:
         super().__init__(
             sliders=[asdict(slider) for slider in _sliders(first, year)],
+            presets=[list(preset) for preset in PRESETS],
             years=[int(year) for year in first.years],
             year=year,
             city=dict(first.city),

@@ -1,7 +1,9 @@
 """The demo in JupyterLab: the hand moves, the picture follows, and nothing is lost."""
 
+import csv
 import json
 import re
+from xml.etree import ElementTree
 
 import pytest
 
@@ -38,7 +40,7 @@ def opened(lab, browser):
 
 @pytest.fixture
 def demo(opened):
-    opened.locator(".jm-pop-again").click()
+    opened.get_by_role("button", name="start values").click()
     settle(opened, CITY, 2040)
     return opened
 
@@ -184,6 +186,47 @@ def test_the_model_is_there_to_read(demo):
     demo.locator(".jm-pop summary").click()
     assert "growth = jax.grad(population)" in demo.locator(".jm-pop details pre").text_content()
     demo.locator(".jm-pop summary").click()
+
+
+@pytest.mark.parametrize(("name", "place"), app.PRESETS[1:], ids=[name for name, _ in app.PRESETS[1:]])
+def test_a_preset_sets_every_slider(demo, name, place):
+    demo.get_by_role("button", name=name).click()
+    settle(demo, place, 2040)
+    values = [float(control.input_value()) for control in demo.locator(".jm-pop input").all()]
+    assert values == pytest.approx([(CITY | place | {"year": 2040})[slider.name] for slider in app.SLIDERS])
+
+
+def saved(page, kind, path):
+    with page.expect_download() as download:
+        page.get_by_role("button", name=kind, exact=True).click()
+    download.value.save_as(path)
+    return path
+
+
+def test_the_numbers_can_be_saved(demo, tmp_path):
+    put(demo, DEATH, 0.01)
+    settle(demo, {"death": 0.01}, 2040)
+    rows = list(csv.DictReader(saved(demo, "CSV", tmp_path / "x.csv").open()))
+    result = forecast(app.YEARS, **CITY | {"death": 0.01})
+    assert [int(row["year"]) for row in rows] == list(app.YEARS)
+    for column, values in {"people": result.people, "growth": result.growth}.items():
+        assert [float(row[column]) for row in rows] == pytest.approx(list(map(float, values)))
+    percent = result.percent_effects()["birth"]
+    assert [float(row["effect_of_1_percent_birth"]) for row in rows] == pytest.approx(
+        list(map(float, percent))
+    )
+    assert {(float(row["death"]), float(row["start"])) for row in rows} == {(0.01, app.START)}
+
+
+def test_the_figure_can_be_saved(demo, tmp_path):
+    svg = ElementTree.parse(saved(demo, "SVG", tmp_path / "x.svg")).getroot()
+    texts = {node.text for node in svg.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"population, millions", "growth, people a year", "+10,600 a year"} <= texts
+    assert "var(" not in (tmp_path / "x.svg").read_text()
+    png = saved(demo, "PNG", tmp_path / "x.png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert int.from_bytes(png[16:20]) >= 600
+    assert len(png) > 10_000
 
 
 def test_it_fits_a_narrow_page(demo):

@@ -102,7 +102,7 @@ function makeChart(years, id, describe) {
   }
 
   function axes(box, x, y, z) {
-    const millions = ticks(...state.range, 4).filter((v) => v >= 0);
+    const millions = ticks(...state.range, 6).filter((v) => v >= 0);
     const decimals = Math.max(0, ...millions.map((v) => (String(Number((v / 1e6).toPrecision(6))).split(".")[1] || "").length));
     const peak = ticks(...state.speeds, 2);
     set(parts.grid, { d: millions.map((v) => `M${box.left} ${y(v).toFixed(1)}H${box.right}`).join("") });
@@ -258,6 +258,51 @@ function unpack(view, count) {
   return { people: rows[0], growth: rows[1], effects: rows.slice(2) };
 }
 
+// -- to take away ----------------------------------------------------------------------------------
+
+// Tidy rows: the figures of each year, and beside them the city that they hold for.
+function csv(years, figures, names, city) {
+  const places = Object.keys(city);
+  const head = ["year", "people", "growth", ...names.map((name) => `effect_of_1_percent_${name}`), ...places];
+  const rows = years.map((year, i) =>
+    [year, figures.people[i], figures.growth[i], ...figures.effects.map((effect) => effect[i]), ...places.map((name) => city[name])]);
+  return [head, ...rows].map((row) => row.join(",")).join("\n") + "\n";
+}
+
+// The chart as a file of its own: with the colours that it has here, on the ground that it stands on.
+function portrait(svg) {
+  const copy = svg.cloneNode(true), properties = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font"];
+  const [here, there] = [svg, copy].map((root) => root.querySelectorAll("path, circle, text"));
+  here.forEach((node, i) => {
+    const style = getComputedStyle(node);
+    there[i].setAttribute("style", properties.map((name) => `${name}:${style.getPropertyValue(name)}`).join(";"));
+  });
+  copy.prepend(make("svg:rect", { width: "100%", height: "100%", fill: ground(svg) }));
+  copy.setAttribute("xmlns", SVG);
+  return new XMLSerializer().serializeToString(copy);
+}
+
+function ground(node) {
+  const colour = getComputedStyle(node).backgroundColor;
+  if (!/^rgba\(.*, 0\)$|^transparent$/.test(colour)) return colour;
+  return node.parentElement ? ground(node.parentElement) : "white";
+}
+
+async function pixels(svg, times) {
+  const image = new Image(), canvas = make("canvas"), { width, height } = svg.getBoundingClientRect();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(portrait(svg))}`;
+  await image.decode();
+  [canvas.width, canvas.height] = [width * times, height * times];
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  return new Promise((done) => { canvas.toBlob(done, "image/png"); });
+}
+
+function save(name, blob) {
+  const link = make("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
 // -- all of it -------------------------------------------------------------------------------------
 
 let made = 0;
@@ -272,7 +317,11 @@ function render({ model, el }) {
   const problem = make("p", { class: "jm-pop-problem", role: "alert" });
   const sliders = specs.map((spec, i) => makeSlider(spec, { ...model.get("city"), year: state.year }[spec.name], `${id}-${i}`));
   const effects = makeEffects(rates.map((spec) => spec.label));
-  const again = make("button", { type: "button", class: "jm-pop-again" }, "back to the start values");
+  const button = (text, act) => {
+    const node = make("button", { type: "button", class: "jm-pop-button" }, text);
+    node.addEventListener("click", act);
+    return node;
+  };
   const chart = makeChart(years, id, (at, figures, index) =>
     `Population from ${years[0]} to ${years.at(-1)}: from ${people(figures.people[0])} to ${people(figures.people.at(-1))}. ` +
     `Tangent in ${at}: ${signed(figures.growth[index])} people a year.`);
@@ -315,13 +364,20 @@ function render({ model, el }) {
     slider.input.addEventListener("input", asker.ask);
   }
   for (const slider of sliders) slider.input.addEventListener("change", () => { spoken.textContent = say.textContent; });
-  again.addEventListener("click", () => {
+  function go(place) {
     keepGhost();
-    for (const slider of sliders) slider.put(slider.spec.start);
+    for (const slider of sliders) slider.put(place[slider.spec.name] ?? slider.spec.start);
     chart.refit();
-    turn(timeline.spec.start);
+    turn(Number(timeline.input.value));
     asker.ask();
-  });
+    spoken.textContent = say.textContent;
+  }
+  const presets = make("div", { class: "jm-pop-buttons", role: "group", "aria-label": "cities to start from" },
+    ...model.get("presets").map(([name, place]) => button(name, () => go(place))));
+  const files = make("div", { class: "jm-pop-buttons", role: "group", "aria-label": "save" }, "save ",
+    button("CSV", () => save("population.csv", new Blob([csv(years, state.figures, rates.map((r) => r.name), model.get("city"))], { type: "text/csv" }))),
+    button("SVG", () => save("population.svg", new Blob([portrait(chart.svg)], { type: "image/svg+xml" }))),
+    button("PNG", async () => save("population.png", await pixels(chart.svg, 2))));
   chart.svg.addEventListener("pointermove", (event) => {
     const year = chart.yearAt(event.clientX);
     if (event.buttons) { timeline.put(year); turn(year); } else { state.hover = year; draw(); }
@@ -331,8 +387,8 @@ function render({ model, el }) {
 
   const source = make("pre", { class: "jm-code", tabindex: 0 });
   source.textContent = model.get("source");
-  const controls = make("div", { class: "jm-pop-controls" }, ...sliders.map((slider) => slider.row), again, effects.table);
-  const figure = make("div", { class: "jm-pop-figure" }, chart.svg);
+  const controls = make("div", { class: "jm-pop-controls" }, ...sliders.map((slider) => slider.row), presets, effects.table);
+  const figure = make("div", { class: "jm-pop-figure" }, chart.svg, files);
   el.classList.add("jm", "jm-live", "jm-pop");
   el.append(say, spoken, make("div", { class: "jm-pop-panels" }, controls, figure), problem,
     make("details", {}, make("summary", { class: "jm-summary" }, "the model"), source));
