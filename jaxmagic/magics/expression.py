@@ -96,12 +96,12 @@ def read(text: str, magic: str, taken: Container[str]) -> Expression:
     masked, types = _mask(text, taken)
     try:
         tree = ast.parse(f"(\n{masked}\n)", mode="eval").body
-        ast.parse(f"[\n{masked}\n]", mode="eval")  # so that no `)(` gets out of our brackets
+        _stay_inside(masked)
         # What parses may still not compile: `await x`, `yield`, a name bound twice.
         compile(ast.Expression(body=tree), "<expression>", "eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise BadLine(
-            f"`{_cut(text)}` is not a Python expression: {_why(masked, error)}",
+            f"`{_cut(text)}` is not a Python expression: {_why(error)}",
             fix=f"Write a call, such as `%{magic} f(x)`, or another expression, such as `%{magic} x @ w`.",
         ) from None
     if isinstance(tree, ast.Tuple) and not tree.elts and tree.lineno == 1:
@@ -113,12 +113,15 @@ def read(text: str, magic: str, taken: Container[str]) -> Expression:
     return Expression(text=text, tree=tree, types=types, file=register(magic, text + "\n"))
 
 
-def _why(text: str, error: BaseException) -> str:
-    """What Python says of the text itself, without our brackets around it, where it objects to that."""
+def _stay_inside(text: str) -> None:
+    """Refuse `)(`, which makes an expression with our brackets around it and none without."""
     try:
-        ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError, MemoryError, RecursionError) as own:
-        error = own
+        ast.parse(f"[\n{text}\n]", mode="eval")
+    except SyntaxError:
+        raise SyntaxError("unmatched ')'") from None
+
+
+def _why(error: BaseException) -> str:
     reason = (error.msg if isinstance(error, SyntaxError) else str(error)) or "invalid syntax"
     return reason if reason.endswith((".", "?")) else f"{reason}."
 
