@@ -54,11 +54,10 @@ class Shown:
             self._view = None
 
     def _bundles(self, page: Page) -> list[Bundle]:
+        if self._view is not None:
+            return twins(page, str(self._view.model_id), self._columns)
         bundle: Bundle = {"text/plain": _text(page, self._columns)}
-        if not self._html:
-            return [bundle]
-        bundle["text/html"] = _static(page, twin=self._view is not None)
-        return [bundle] if self._view is None else [bundle, self._view.bundle()]
+        return [bundle | {"text/html": _static(page, twin=False)} if self._html else bundle]
 
 
 def outputs(page: Page, *, html: bool, live: bool) -> list[Bundle]:
@@ -66,15 +65,16 @@ def outputs(page: Page, *, html: bool, live: bool) -> list[Bundle]:
     return Shown(page, html=html, live=live).outputs
 
 
-def twins(page: Page, widget: str) -> list[Bundle]:
-    """A page and a live view made elsewhere, as twin outputs.
+def twins(page: Page, widget: str, columns: int | None = None) -> list[Bundle]:
+    """A page and a live view of it, as twin outputs; the widget's text is empty, as its twin has said it.
 
     Args:
         page: what to show where the view does not run.
         widget: the id of the view's model.
+        columns: the width of the text; the terminal's when None.
     """
     view = {"version_major": 2, "version_minor": 0, "model_id": widget}
-    static_twin = {"text/plain": _text(page, None), "text/html": _static(page, twin=True)}
+    static_twin = {"text/plain": _text(page, columns), "text/html": _static(page, twin=True)}
     return [static_twin, {WIDGET: view, "text/plain": "", "text/html": ""}]
 
 

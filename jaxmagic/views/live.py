@@ -60,11 +60,6 @@ class PageView(anywidget.AnyWidget):
             for name, value in _state(page).items():
                 self.set_trait(name, value)
 
-    def bundle(self) -> State:
-        """The mimebundle that shows it; its text is empty, since the static twin has said it all."""
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {"application/vnd.jupyter.widget-view+json": view, "text/plain": "", "text/html": ""}
-
     def close(self) -> None:
         """Let go of the model, here and in the front end, and of its layout's."""
         self.layout.close()

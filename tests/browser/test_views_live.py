@@ -154,6 +154,16 @@ def test_a_chart_tells_the_value_under_the_mouse(live):
     assert "1.104 (1.046 to 1.162)" in live.locator(".u-legend").inner_text()
 
 
+def test_a_chart_in_the_first_tab_has_the_colours_of_the_look(open_notebook):
+    first = "from tests.views_pages import CHART\nfrom jaxmagic.pages.blocks import Page, tab, words\n"
+    page = open_notebook(
+        "chart.ipynb", SHOW, first + "_ = show(Page(say=words('f'), tabs=(tab('a', CHART),)))"
+    )
+    colour = "() => getComputedStyle(document.querySelectorAll('.jm-live .u-marker')[1]).borderTopColor"
+    page.wait_for_selector(".jm-live .u-marker")
+    assert page.evaluate(colour) == "rgb(90, 84, 214)"
+
+
 def test_a_heat_map_tells_the_value_under_the_mouse(live):
     live.locator(".jm-tab-button", has_text="curve").click()
     matrix = live.locator("canvas.jm-matrix")
@@ -205,9 +215,8 @@ def test_at_320_pixels(first_tab):
     try:
         for tab in first_tab.locator(".jm-tab-button").all():
             tab.click()
-            first_tab.wait_for_timeout(300)
             root = "document.querySelector('.jm-live')"
-            assert first_tab.evaluate(f"() => {root}.scrollWidth <= {root}.clientWidth + 1"), tab.inner_text()
+            first_tab.wait_for_function(f"() => {root}.scrollWidth <= {root}.clientWidth + 1", timeout=10_000)
         first_tab.locator(".jm-tab-button").first.click()
         boxes = [first_tab.locator(".jm-scroller").nth(i).bounding_box() for i in (0, 1)]
         assert boxes[1]["y"] > boxes[0]["y"]

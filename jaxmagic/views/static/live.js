@@ -464,6 +464,20 @@ function sourceRow(line, columns, grid, ranges) {
 
 const HEIGHT = 240;
 
+/* Tell of a new size (the first time when the place comes into sight: only then has it colours) and of a
+   new theme, which is a change of the page's attributes. */
+function watched(place, resized, restyled) {
+  const size = new ResizeObserver(() => place.isConnected && place.clientWidth && resized());
+  const theme = new MutationObserver(restyled);
+  size.observe(place);
+  for (const node of [document.body, document.documentElement])
+    theme.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-name", "theme"] });
+  return () => {
+    size.disconnect();
+    theme.disconnect();
+  };
+}
+
 class ChartPart {
   constructor(place, part) {
     Object.assign(this, { place, part });
@@ -471,27 +485,21 @@ class ChartPart {
     place.setAttribute("role", "group");
     place.setAttribute("aria-label", part.alt);
     this.data = this.joined();
-    this.resize = new ResizeObserver(() => this.fit());
-    this.resize.observe(place);
-    // A change of theme is a change of the page's attributes.
-    this.theme = new MutationObserver(() => this.draw());
-    for (const node of [document.body, document.documentElement])
-      this.theme.observe(node, { attributes: true, attributeFilter: ["class", "data-jp-theme-name", "theme"] });
-    this.draw();
+    this.unwatch = watched(place, () => this.fit(), () => this.draw());
   }
 
   close() {
-    this.resize.disconnect();
-    this.theme.disconnect();
+    this.unwatch();
     this.plot?.destroy();
   }
 
   width() {
-    return clamp(this.place.clientWidth || 640, 200, 720);
+    return clamp(this.place.clientWidth || 640, 160, 720);
   }
 
   fit() {
-    if (this.plot && this.plot.width !== this.width()) this.plot.setSize({ width: this.width(), height: HEIGHT });
+    if (!this.plot) this.draw();
+    else if (this.plot.width !== this.width()) this.plot.setSize({ width: this.width(), height: HEIGHT });
   }
 
   draw() {
@@ -573,19 +581,15 @@ class HeatPart {
     this.canvas = make("canvas", "jm-matrix", { role: "img", "aria-label": part.alt });
     this.canvas.width = Math.max(part.across, 1);
     this.canvas.height = Math.max(part.down, 1);
-    this.canvas.style.aspectRatio = `${clamp(part.across / part.down || 1, 0.5, 4)}`;
+    const side = clamp(Math.min(460 / part.across, 300 / part.down), 2, 24);
+    this.canvas.style.maxWidth = `${Math.max(side * part.across, 24)}px`;
+    this.canvas.style.aspectRatio = `${part.across} / ${part.down}`;
     this.told = make("p", "jm-status", { "aria-live": "polite" });
     place.append(this.canvas, this.told);
     this.canvas.addEventListener("mousemove", (event) => this.tell(event));
     this.canvas.addEventListener("mouseleave", () => this.rest());
-    this.theme = new MutationObserver(() => this.draw());
-    this.theme.observe(document.body, { attributes: true, attributeFilter: ["class", "data-jp-theme-name"] });
+    this.close = watched(place, () => this.draw(), () => this.draw());
     this.rest();
-    this.draw();
-  }
-
-  close() {
-    this.theme.disconnect();
   }
 
   rest() {
