@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +16,8 @@ from jaxmagic.analysis import program
 from jaxmagic.analysis.derivatives import Function, Mode, Run, levels, point, quiet
 from jaxmagic.results import Curve
 
-POINTS, FEWER = 241, 61  # on the grid; where every point is its own call of the function
+PATIENCE = 2.0  # seconds for a function that is called point by point
+POINTS, FEWER = 241, 41  # on the grid; where every point is its own call of the function
 
 
 def curve(run: Run) -> Curve | None:
@@ -34,16 +37,58 @@ def curve(run: Run) -> Curve | None:
     return None
 
 
-def _drawn(run: Run, at: float) -> Curve:
+def _drawn(run: Run, at: float) -> Curve | None:
     functions = _functions(run)
-    ys: list[list[float]]
     try:
-        x = _grid(at, POINTS)
-        ys = [np.asarray(y, float).tolist() for y in jax.jit(jax.vmap(functions))(jnp.asarray(x))]
-    except Exception:  # noqa: BLE001 -- a function that jit or vmap cannot take is called point by point
-        x = _grid(at, FEWER)
-        ys = [list(row) for row in zip(*(_one_by_one(functions, value) for value in x), strict=True)]
-    return Curve(x=tuple(x.tolist()), ys=tuple(tuple(_gaps(row)) for row in ys), at=at)
+        whole = jax.make_jaxpr(functions)(at)
+    except Exception:  # noqa: BLE001 -- a function that JAX cannot trace (an `if`) is called point by point
+        return _one_by_one(functions, at)
+    names = {equation.primitive.name for inner in program.every_program(whole) for equation in inner.eqns}
+    if "while" in names:
+        return None  # elsewhere it might never end
+    x = _grid(at, POINTS)
+    return _curve(x, jax.jit(jax.vmap(functions))(jnp.asarray(x)), at)
+
+
+def _curve(x: Any, ys: Sequence[Any], at: float) -> Curve:
+    rows = (np.asarray(y, float).tolist() for y in ys)
+    return Curve(x=tuple(x.tolist()), ys=tuple(tuple(_gaps(row)) for row in rows), at=at)
+
+
+def _one_by_one(functions: Callable[[Any], list[Any]], at: float) -> Curve:
+    x = _grid(at, FEWER)
+    with _for_at_most(PATIENCE):
+        points = [_at(functions, value) for value in x]
+    return _curve(x, list(zip(*points, strict=True)), at)
+
+
+def _at(functions: Callable[[Any], list[Any]], x: float) -> list[float]:
+    try:
+        return [float(y) for y in functions(jnp.asarray(x))]
+    except TimeoutError:
+        raise
+    except Exception:  # noqa: BLE001 -- outside its domain a function may raise: a gap
+        return [np.nan] * 3
+
+
+@contextlib.contextmanager
+def _for_at_most(seconds: float) -> Iterator[None]:
+    """Python code inside ends in time: away from the user's point, a `while` might never.
+
+    Raises:
+        TimeoutError: at the first call that starts too late (arithmetic of arrays is calls).
+    """
+    before, end = sys.gettrace(), time.perf_counter() + seconds
+
+    def watch(*_: Any) -> None:
+        if time.perf_counter() > end:
+            raise TimeoutError
+
+    sys.settrace(watch)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 def _functions(run: Run) -> Callable[[Any], list[Any]]:
@@ -52,13 +97,6 @@ def _functions(run: Run) -> Callable[[Any], list[Any]]:
     modes: tuple[Mode, ...] = (*run.modes, *[run.modes[-1]] * max(0, 2 - len(run.modes)))
     every = levels(function, modes)
     return lambda x: [level([x])[0] for level in every]
-
-
-def _one_by_one(functions: Callable[[Any], list[Any]], x: float) -> list[float]:
-    try:
-        return [float(y) for y in functions(jnp.asarray(x))]
-    except Exception:  # noqa: BLE001 -- outside its domain a function may raise: a gap
-        return [np.nan] * 3
 
 
 def _grid(at: float, points: int) -> Any:

@@ -96,8 +96,8 @@ def _refuse_complex(inputs: Inputs, wanted: set[int]) -> None:
             path = inputs.leaves[i].path
             raise CannotDifferentiate(
                 f"`{path}` is complex, and there is no one derivative by a complex number.",
-                fix="Give its real and imaginary parts as two inputs and build `re + 1j * im` inside; or leave "
-                "it out with `--wrt`. (For a holomorphic function, `jax.grad(f, holomorphic=True)`.)",
+                fix="Give its real and imaginary parts as two inputs and build `re + 1j * im` inside; or "
+                "leave it out with `--wrt`. (For a holomorphic function, `jax.grad(f, holomorphic=True)`.)",
             )
 
 

@@ -96,9 +96,10 @@ class Group:
 def read(target: Target) -> Inputs:
     """Every leaf of the inputs, named by the function's signature."""
     names = input_names(target)
-    values = [*target.args, *target.kwargs.values()]
-    opened = [take_apart(value, name, (name,)) for name, value in zip(names, values, strict=True)]
-    leaves = [leaf for parts, _ in opened for leaf in parts]
+    opened = [
+        take_apart(value, name, tokenize(name)) for name, value in zip(names, _values(target), strict=True)
+    ]
+    leaves = [_marked(leaf, names) for parts, _ in opened for leaf in parts]
     together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
     count, keywords = len(target.args), tuple(target.kwargs)
 
@@ -106,7 +107,11 @@ def read(target: Target) -> Inputs:
         slots = together(values)
         return slots[:count], dict(zip(keywords, slots[count:], strict=True))
 
-    return Inputs(leaves=tuple(_marked(leaf) for leaf in leaves), rebuild=rebuild)
+    return Inputs(leaves=tuple(leaves), rebuild=rebuild)
+
+
+def _values(target: Target) -> list[Any]:
+    return [*target.args, *target.kwargs.values()]
 
 
 def input_names(target: Target) -> tuple[str, ...]:
@@ -125,30 +130,22 @@ def group(inputs: Inputs, target: Target, name: str) -> Group:
     """
     tokens = tokenize(name)
     names = input_names(target)
-    values = dict(zip(names, [*target.args, *target.kwargs.values()], strict=True))
-    if not tokens or tokens[0] not in values:
+    slots = {tokenize(known): value for known, value in zip(names, _values(target), strict=True)}
+    slot = next((known for known in slots if tokens[: len(known)] == known), None)
+    if not tokens or slot is None:
         raise BadTarget(
             f"`{target.name}` has no input `{name}`.",
             fix=f"Its inputs are {', '.join(f'`{known}`' for known in names) or 'none'}.",
         )
-    value = values[tokens[0]]
-    for depth, token in enumerate(tokens[1:], 1):
-        value = _step(value, token, ".".join(tokens[:depth]))
+    value = slots[slot]
+    for depth in range(len(slot), len(tokens)):
+        value = _step(value, tokens[depth], ".".join(tokens[:depth]))
     parts, rebuild = take_apart(value, name, tokens)
     return Group(name=name, indices=_places(inputs, tokens, len(parts)), rebuild=rebuild)
 
 
 def tokenize(path: str) -> Tokens:
     """`params['dense'].kernel`, `params.dense.kernel` and `params/dense/kernel` in the same pieces."""
-    head = re.match(r"\s*([^.\[\]/]+\[\d+\])(.*)", path)
-    if head and head[1].endswith("]") and "[" in head[1] and not head[1].startswith("["):
-        rest = head[2]
-        base, index = head[1][:-1].rsplit("[", 1)
-        return (base, index, *_pieces(rest))
-    return _pieces(path)
-
-
-def _pieces(path: str) -> Tokens:
     return tuple(piece for piece in re.split(r"[.\[\]/'\"\s]+", path) if piece)
 
 
@@ -240,9 +237,9 @@ def _plain_dataclass(value: Any) -> bool:
     )
 
 
-def _marked(leaf: Leaf) -> Leaf:
+def _marked(leaf: Leaf, names: Sequence[str]) -> Leaf:
     """An int inside a container is configuration, not a number to differentiate by."""
-    if leaf.role == "count" and len(leaf.tokens) > 1:
+    if leaf.role == "count" and leaf.path not in names:
         return dataclasses.replace(leaf, role="static")
     return leaf
 

@@ -76,7 +76,7 @@ def record(function: Callable[..., Any], points: Sequence[Any]) -> Recording | N
     """
     with jax.disable_jit():
         closed = jax.make_jaxpr(function)(*points)
-    equations = list(program.every_equation(closed))
+    equations = [equation for inner in program.every_program(closed) for equation in inner.eqns]
     numbers = sum(np.prod(getattr(out.aval, "shape", ())) for eqn in equations for out in eqn.outvars)
     if len(equations) > MOST_EQUATIONS or numbers > MOST_NUMBERS:
         return None
@@ -233,7 +233,10 @@ def _masked(slot: Slot) -> bool:
 
 
 # Operations with a cause of their own, the most telling first.
-_KNOWN = tuple("asin acos atanh acosh log log1p pow cbrt sqrt rsqrt exp div integer_pow".split())
+_KNOWN = (
+    *("asin", "acos", "atanh", "acosh", "log", "log1p", "pow"),
+    *("cbrt", "sqrt", "rsqrt", "exp", "div", "integer_pow"),
+)
 
 
 def _operation(recording: Recording, event: Event) -> str:

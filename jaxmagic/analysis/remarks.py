@@ -110,7 +110,8 @@ def _told(culprit: Culprit, run: Run) -> str:
     if culprit.trap:
         return f"{where} {TRAP}"
     key = "norm" if "norm(" in culprit.event.expression else culprit.primitive
-    problem, fix = CAUSES.get(key, OTHER) if culprit.backward else VALUES.get(key, CAUSES.get(key, OTHER))
+    table = CAUSES if culprit.backward else CAUSES | VALUES
+    problem, fix = table.get(key, OTHER)
     return f"{where} {problem} {fix}".rstrip()
 
 
@@ -122,9 +123,9 @@ def _where(event: Event) -> str:
 
 
 TRAP = (
-    "a choice (`jnp.where`, `relu`) does not take this value, but the gradient passes through it all the same, "
-    "and 0 × inf is nan. Choose inside as well: `jnp.where(ok, f(jnp.where(ok, x, 1.0)), 0.0)`, with a number "
-    "in place of `1.0` at which `f` is smooth."
+    "a choice (`jnp.where`, `relu`) does not take this value, but the gradient passes through it all the "
+    "same, and 0 × inf is nan. Choose inside as well: `jnp.where(ok, f(jnp.where(ok, x, 1.0)), 0.0)`, with a "
+    "number in place of `1.0` at which `f` is smooth."
 )
 OTHER = ("this is where finite numbers become infinite or nan.", "")
 
@@ -144,7 +145,7 @@ CAUSES: dict[str, tuple[str, str]] = {
     ),
     "log1p": ("the slope of `log1p` is infinite at −1.", "Keep away from −1."),
     "pow": (
-        "a power has an infinite slope at 0 (exponents below 1), and none by its exponent for negative numbers.",
+        "a power has an infinite slope at 0 (exponents below 1), and none by its exponent below 0.",
         "Keep the base above 0, or leave the exponent out with `--wrt`.",
     ),
     "div": (
