@@ -787,7 +787,9 @@ assert trace(lambda x: x * 2, jnp.ones(3)).device == "cpu:0"
 
 def test_the_device_is_the_default_of_the_time_of_looking():
     flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", DEVICES], env=flags, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", DEVICES], env=flags, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -829,3 +831,101 @@ def test_a_branch_on_a_value_is_explained_at_its_line():
     with pytest.raises(CannotTrace) as caught:
         trace(f, f32(3))
     assert caught.value.excerpt.strip() == "if x.sum() > 0:"
+
+
+# -- passes ----------------------------------------------------------------------------------------
+
+
+@jax.custom_vjp
+def planted(x):
+    return jnp.sin(x)
+
+
+planted.defvjp(lambda x: (jnp.sin(x), x), lambda x, slope: (slope * jnp.tan(x),))
+
+
+@jax.custom_jvp
+def planted_jvp(x):
+    return jnp.sin(x)
+
+
+@planted_jvp.defjvp
+def _planted_jvp(primals, tangents):
+    return planted_jvp(*primals), tangents[0] * jnp.tan(primals[0])
+
+
+def through_scan(f):
+    return lambda x: jax.lax.scan(lambda c, row: (c + f(row), None), 0.0, x)[0]
+
+
+WAYS = {
+    "plainly": lambda f: lambda x: f(x).sum(),
+    "inner jit": lambda f: lambda x: jax.jit(f)(x).sum(),
+    "vmap": lambda f: lambda x: jax.vmap(f)(x).sum(),
+    "scan": through_scan,
+    "jitted scan": lambda f: jax.jit(through_scan(f)),
+    "cond": lambda f: lambda x: jax.lax.cond(x[0] > 0, f, f, x).sum(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_custom_vjp_plants_is_told_apart(way):
+    result = look(Target(function=WAYS[way](planted), args=(f32(3),)), grad=True)
+    phases = {name: {e.phase for e in result.equations if e.primitive == name} for name in ("sin", "tan")}
+    assert phases == {"sin": {"forward"}, "tan": {"backward"}}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_custom_jvp_plants_is_forward(way):
+    result = look(Target(function=WAYS[way](planted_jvp), args=(f32(3),)), grad=True)
+    phases = {name: {e.phase for e in result.equations if e.primitive == name} for name in ("sin", "tan")}
+    assert phases == {"sin": {"forward"}, "tan": {"forward"}}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_remat_computes_again_is_recomputed(way):
+    def block(x):
+        return jnp.tanh(jnp.sin(x))
+
+    result = look(Target(function=WAYS[way](jax.checkpoint(block)), args=(f32(3),)), grad=True)
+    phases = sorted({e.phase for e in result.equations if e.primitive == "tanh"})
+    assert phases == ["forward", "recomputed"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_equation_of_a_gradient_has_a_place(way):
+    result = look(Target(function=WAYS[way](jnp.tanh), args=(f32(3),)), grad=True)
+    assert [e.text for e in result.equations if e.span is None] == []
+
+
+def test_nested_library_functions_belong_to_the_users_line():
+    def f(x):
+        a = jnp.median(x)
+        b = jnp.interp(x, x, x)
+        return a + b
+
+    result = trace(f, f32(16))
+    assert {sources.expression(e.span) for e in result.equations} == {
+        "jnp.median(x)",
+        "jnp.interp(x, x, x)",
+        "a + b",
+    }
+    flops = {line.source.strip(): line.flops for line in result.lines}
+    assert flops["return a + b"] == 16
+    assert flops["a = jnp.median(x)"] + flops["b = jnp.interp(x, x, x)"] + 16 == result.flops
+
+
+def test_many_equations_are_shown_and_cut():
+    from jaxmagic.pages.trace import MAX_ROWS, page
+
+    def f(x):
+        for _ in range(3000):
+            x = x + 1
+        return x
+
+    result = trace(f, f32())
+    assert len(result.equations) == 3000
+    assert result.flops == 3000
+    program = page(result).tabs[0].blocks.get()[-1]
+    assert len(program.program) == MAX_ROWS
+    assert program.cut == 3002 - MAX_ROWS

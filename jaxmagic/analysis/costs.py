@@ -118,7 +118,9 @@ def _product(a: Known, b: Known) -> Known:
 class _Meter:
     """Reads one module; what a computation costs is remembered per place that it inherits."""
 
-    def __init__(self, module: Module, span_of: Callable[[int, str], Span | None], users: frozenset[str]) -> None:
+    def __init__(
+        self, module: Module, span_of: Callable[[int, str], Span | None], users: frozenset[str]
+    ) -> None:
         self.module = module
         self.span_of = span_of
         self.users = users
@@ -140,7 +142,13 @@ class _Meter:
         body = self.module.computations[name]
         wanted: dict[str, Span | None] = {}  # by whom a value without a place of its own is used
         for one in reversed(body.values()):
-            own = None if inherits else self.span_of(one.frame, one.scope) if one.frame else wanted.get(one.name)
+            own = (
+                None
+                if inherits
+                else self.span_of(one.frame, one.scope)
+                if one.frame
+                else wanted.get(one.name)
+            )
             span = own or outer
             for operand in one.operands:
                 wanted.setdefault(operand, span)

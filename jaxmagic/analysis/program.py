@@ -128,8 +128,8 @@ def identifiers(names: Iterable[str]) -> list[str]:
 def constants(jaxpr: Any) -> list[Any]:
     """The arrays that a program holds, those of the programs inside it included, each once."""
     found: dict[int, Any] = {}
-    waiting = [jaxpr, *(part for equation in every_equation(jaxpr) for part in _parts(equation.params))]
-    for program in waiting:
+    equations = (equation for program in every_program(jaxpr) for equation in program.eqns)
+    for program in [jaxpr, *(part for equation in equations for part in _parts(equation.params))]:
         found |= {id(array): array for array in getattr(program, "consts", ())}
     return list(found.values())
 
@@ -142,8 +142,11 @@ def _parts(params: Mapping[str, Any]) -> Iterator[Any]:
 def _all_from(traced: Traced) -> bool:
     """Whether every equation of the user's was made in this very trace."""
     places = Places(traced.mark)
-    tracebacks = (equation.source_info.traceback for equation in every_equation(traced.stage.jaxpr))
-    return all(places.is_new(traceback) for traceback in tracebacks)
+    return all(
+        places.is_new(equation.source_info.traceback, _boundary(program))
+        for program in every_program(traced.stage.jaxpr)
+        for equation in program.eqns
+    )
 
 
 # -- where equations come from ---------------------------------------------------------------------
@@ -176,10 +179,10 @@ class Places:
             self._spans[key] = self._find(traceback, boundary)
         return self._spans[key]
 
-    def is_new(self, traceback: Any) -> bool:
+    def is_new(self, traceback: Any, boundary: Boundary) -> bool:
         """Whether an equation was made under this look (or is none of the user's)."""
         codes, _ = self._raw(traceback)
-        for code in codes:
+        for code in itertools.islice(codes, _end(codes, boundary)):
             if code is self._mark:
                 return True
             if is_users(code.co_filename):
@@ -382,15 +385,15 @@ def product(a: int | None, b: int | None) -> int | None:
     return None if a is None or b is None else a * b
 
 
-def every_equation(jaxpr: Any) -> Iterator[Any]:
-    """The equations of a program and of the programs inside it, each once."""
+def every_program(jaxpr: Any) -> Iterator[Any]:
+    """A program and the programs inside it, each once."""
     seen: set[int] = set()
     waiting = [opened(jaxpr)]
     while waiting:
         program = waiting.pop()
         if id(program) not in seen:
             seen.add(id(program))
-            yield from program.eqns
+            yield program
             waiting += [opened(inner) for equation in program.eqns for inner, _ in inner_programs(equation)]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from jaxmagic.analysis import hlo, sources
 from jaxmagic.analysis.program import Segment, Step, is_ours, is_users
 from jaxmagic.results import Link, Span
+
 # A library function that more lines than this have in common is linked to the first of them.
 MANY_CALLERS = 8
 
@@ -169,8 +170,15 @@ def link_stablehlo(text: str, users: frozenset[str] = frozenset()) -> tuple[str,
     return "\n".join(rows), tuple(
         Link(row=i, start=len(row) - len(row.lstrip()), end=len(row), span=span)
         for i, (row, (inside, own)) in enumerate(zip(rows, found, strict=True))
-        for span in ([own] if own and inside not in callers else callers.get(inside, []) if own else [])
+        for span in _meant(row, own, callers.get(inside))
     )
+
+
+def _meant(row: str, own: Span | None, callers: list[Span] | None) -> list[Span]:
+    """The places of a row: its own, or the calls of the library function that it is in."""
+    if callers is not None:
+        return callers if " = " in row else []
+    return [own] if own is not None else []
 
 
 _FUNCTION = re.compile(r" *func\.func (?:public |private )?@([^\s(]+)\(")

@@ -228,7 +228,7 @@ def once(function: Callable[..., Any], args: tuple[Any, ...]) -> Trace:
 def main() -> None:
     print(f"jax {jax.__version__}\n")
     print(
-        "| program | equations | with a span | at a line | flops / XLA | bytes / XLA | loops once: flops | bytes |"
+        "| program | equations | with a span | at a line | flops / XLA | bytes / XLA | once: flops | bytes |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for make in PROGRAMS:
