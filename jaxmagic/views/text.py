@@ -243,10 +243,15 @@ def _samples(chart: Chart, many: Sequence[Series]) -> list[str]:
     xs = many[0].x if many else ()
     titles = [visible(chart.x), *(visible(series.name or chart.y) for series in many)]
     rows = [
-        [units.brief(xs[i], 6).replace(",", ""), *(units.brief(series.y[i], 4) for series in many)]
+        [_coordinate(xs[i]), *(units.brief(series.y[i], 4) for series in many)]
         for i in _spread(len(xs), SAMPLES)
     ]
     return _aligned([titles, *rows], ["right"] * len(titles))
+
+
+def _coordinate(x: float) -> str:
+    """A place on an axis: whole numbers (years, say) without separators."""
+    return units.brief(x, 12 if x.is_integer() else 4).replace(",", "")
 
 
 def _heat(heat: Heat, columns: int) -> Iterator[str]:
