@@ -199,11 +199,13 @@ def test_a_line_without_an_expression_says_what_to_write(scene, magic):
 
 
 def test_every_row_names_things_that_exist():
-    from jaxmagic.magics.actions import imported
+    from jaxmagic.magics.commands import imported
+    from jaxmagic.pages.compose import PAGES
 
     for command in COMMANDS.values():
         assert callable(imported(command.action))
         assert callable(imported(command.analysis))
+        assert getattr(results, command.result) in PAGES
         assert set(command.passes) <= {option.name for option in command.options}
         for line, _ in command.examples:
             assert line.lstrip("%").startswith(command.name)

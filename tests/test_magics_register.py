@@ -73,6 +73,20 @@ def test_twenty_rounds_leave_nothing_behind(shell):
         assert len(again["transformers"]) == len(loaded["transformers"])
 
 
+def test_nothing_is_left_behind_after_use(shell, fakes):
+    fakes.run_line_magic("unload_ext", "jaxmagic")
+    before = traces(shell)
+    fakes.run_line_magic("load_ext", "jaxmagic")
+    names = set(shell.user_ns)
+    fakes.run_line_magic("jaxpr", "f(x)")
+    fakes.run_cell_magic("jaxpr", "", "f(x)\n")
+    shell.display_formatter.format(fakes.run_line_magic("jaxpr", "-o f(x)"))
+    shell.display_formatter.formatters["text/plain"](trace())
+    fakes.run_line_magic("unload_ext", "jaxmagic")
+    assert set(shell.user_ns) == names
+    assert traces(shell) | {"names": before["names"]} == before
+
+
 def test_unloading_gives_names_back(shell):
     shell.run_line_magic("unload_ext", "jaxmagic")
     with pytest.raises(UsageError, match="not found"):

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from jaxmagic.errors import BadLine, BadTarget
-from jaxmagic.magics.commands import Command
+from jaxmagic.magics.commands import Command, imported
 from jaxmagic.magics.contenders import Contenders
 from jaxmagic.magics.grammar import Request
 from jaxmagic.results import Devices
@@ -43,12 +43,6 @@ class Call:
     def passed(self) -> dict[str, Any]:
         """The options that the analysis takes."""
         return {name: self.request.options[name] for name in self.command.passes}
-
-
-def imported(home: str) -> Any:
-    """The thing that "module:function" names."""
-    module, _, name = home.partition(":")
-    return getattr(import_module(module), name)
 
 
 def look(call: Call) -> Any:

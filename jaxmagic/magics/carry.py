@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 from jaxmagic.errors import BadLine, BadTarget
 from jaxmagic.magics import actions, contenders, find
 from jaxmagic.magics.cell import Body, Ran, awaits, cell_number, compiled, drive, run, target_of
-from jaxmagic.magics.commands import Command, help_text
+from jaxmagic.magics.commands import Command, help_text, imported
 from jaxmagic.magics.display import Screen
 from jaxmagic.magics.grammar import Request, parse
 from jaxmagic.magics.tracebacks import users_frames_only
@@ -79,7 +79,7 @@ class Carrier:
         options = call.request.options
         quiet = call.request.silent or options["output"]
         with _on(options.get("device")), nullcontext() if quiet else self._progress(call) as progress:
-            result = actions.imported(call.command.action)(replace(call, watch=progress))
+            result = imported(call.command.action)(replace(call, watch=progress))
             if progress is not None and result is not None:
                 progress.finish(result, actions.opening(call))
         if not options["output"]:

@@ -11,7 +11,6 @@ and its arguments are kept as they pass by, so that looking at it evaluates noth
 from __future__ import annotations
 
 import ast
-import asyncio
 import copy
 import inspect
 import io
@@ -183,6 +182,8 @@ def drive(shell: InteractiveShell, work: Coroutine[Any, Any, T], awaits: bool) -
 
 
 def _loop_runs() -> bool:
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
 from jaxmagic.magics.grammar import HELP, Option, choice, integer, names, number, word
 
@@ -28,6 +30,7 @@ class Command:
         summary: what it does, in one sentence.
         action: "module:function" in magics that carries it out, from a `Call` to a result or None.
         analysis: "module:function" that does the work, imported when it is first needed.
+        result: the name of its result's class in `jaxmagic.results`.
         options: besides `--help`.
         passes: the options that the analysis takes, by the same names.
         takes: what stands after the options, in the help.
@@ -40,6 +43,7 @@ class Command:
     name: str
     summary: str
     analysis: str
+    result: str
     action: str = "jaxmagic.magics.actions:look"
     options: tuple[Option, ...] = ()
     passes: tuple[str, ...] = ()
@@ -55,6 +59,7 @@ ROWS = (
         name="jaxpr",
         summary="See what JAX makes of a function: its program at three stages, linked to your source.",
         analysis="jaxmagic.analysis.trace:look",
+        result="Trace",
         action="jaxmagic.magics.actions:look_at_stage",
         options=(
             Option(
@@ -83,6 +88,7 @@ ROWS = (
         name="jaxgrad",
         summary="Differentiate a function: its value and every partial derivative by name, checked.",
         analysis="jaxmagic.analysis.gradient:derive",
+        result="Gradient",
         options=(
             Option(name="wrt", short="w", metavar="NAMES", kind=names(), help="by these inputs only: a,b"),
             Option(
@@ -107,6 +113,7 @@ ROWS = (
         name="jaxbench",
         summary="Race NumPy code against the same code on JAX, eager and under jit, results compared first.",
         analysis="jaxmagic.bench.race:run",
+        result="Benchmark",
         action="jaxmagic.magics.actions:race",
         options=(
             Option(
@@ -132,6 +139,7 @@ ROWS = (
         name="jaxdevice",
         summary="List the devices, choose the default one, run a cell on another, see where an array lives.",
         analysis="jaxmagic.analysis.devices:devices",
+        result="Devices",
         action="jaxmagic.magics.actions:place",
         options=(
             Option(name="reset", short="r", default=False, help="go back to JAX's own default device"),
@@ -150,6 +158,7 @@ ROWS = (
         name="jaxport",
         summary="Show NumPy code as plain JAX code.",
         analysis="jaxmagic.port:port",
+        result="Port",
         action="jaxmagic.magics.actions:port",
         options=(DEVICE, OUTPUT),
         without=True,
@@ -160,6 +169,12 @@ ROWS = (
     ),
 )
 COMMANDS: Mapping[str, Command] = MappingProxyType({row.name: row for row in ROWS})
+
+
+def imported(home: str) -> Any:
+    """The thing that "module:function" names."""
+    module, _, name = home.partition(":")
+    return getattr(import_module(module), name)
 
 
 # -- help -----------------------------------------------------------------------------------------

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from jaxmagic.magics.actions import imported
-from jaxmagic.magics.commands import COMMANDS, Command
+from jaxmagic.magics.commands import COMMANDS, Command, imported
 from jaxmagic.magics.grammar import HELP, Option
 
 if TYPE_CHECKING:

@@ -1,40 +1,45 @@
 """Giving the magics to a shell, and taking them back without a trace.
 
-Everything is found again by what it is, so nothing about a shell has to be remembered.
+Everything is found again by what it is, so nothing about a shell has to be remembered. What carries
+the magics out is imported when the first of them runs: loading costs little.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import needs_local_scope, no_var_expand
 
 from jaxmagic.magics import completion
-from jaxmagic.magics.carry import Carrier
 from jaxmagic.magics.commands import COMMANDS, Command, help_text
-from jaxmagic.magics.display import Screen
 from jaxmagic.magics.transform import CellMagics
-from jaxmagic.pages.compose import PAGES
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from jaxmagic.magics.carry import Carrier
+
+_RESULTS = "jaxmagic.results"
 
 
 def load(shell: InteractiveShell) -> None:
     """Register every magic, its completion, and the display of results."""
     unload(shell)
-    screen = Screen(shell)
-    carrier = Carrier(shell, screen)
+
+    @cache
+    def carrier() -> Carrier:
+        from jaxmagic.magics.carry import Carrier
+        from jaxmagic.magics.display import Screen
+
+        return Carrier(shell, Screen(shell))
+
     for command in COMMANDS.values():
         shell.magics_manager.register_function(_magic(carrier, command), "line_cell", command.name)
     shell.input_transformers_post.append(CellMagics(shell))
     _add_completion(shell)
-    as_text, as_outputs = _formatters(shell)
-    for kind in PAGES:
-        as_text.for_type(kind, screen.print_value)
-        if screen.html:
-            as_outputs.for_type(kind, screen.display_value)
+    _add_formatters(shell, carrier)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -47,19 +52,19 @@ def unload(shell: InteractiveShell) -> None:
     for matchers in _matchers(shell):
         matchers[:] = [item for item in matchers if not _is_ours(item)]
     for formatter in _formatters(shell):
-        for kind in PAGES:
-            formatter.pop(kind, None)
+        for command in COMMANDS.values():
+            formatter.pop(f"{_RESULTS}.{command.result}", None)
 
 
-def _magic(carrier: Carrier, command: Command) -> Callable[..., Any]:
+def _magic(carrier: Callable[[], Carrier], command: Command) -> Callable[..., Any]:
     """The function that IPython calls; its docstring is what `%magic?` shows."""
 
     @no_var_expand
     @needs_local_scope
     def magic(line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
         if cell is None:
-            return carrier.line(command, line, local_ns)
-        return carrier.cell(command, line, cell)
+            return carrier().line(command, line, local_ns)
+        return carrier().cell(command, line, cell)
 
     magic.__name__ = magic.__qualname__ = command.name
     magic.__doc__ = help_text(command)
@@ -74,6 +79,23 @@ def _formatters(shell: InteractiveShell) -> tuple[Any, Any]:
     """What shows a value as text, and what shows it as outputs of its own."""
     formatter: Any = shell.display_formatter
     return formatter.formatters["text/plain"], formatter.ipython_display_formatter
+
+
+def _add_formatters(shell: InteractiveShell, carrier: Callable[[], Carrier]) -> None:
+    """Show results that are values: in a terminal as text, else as the outputs that their magic shows."""
+
+    def as_text(result: object, printer: Any, cycle: bool) -> None:
+        carrier().screen.print_value(result, printer, cycle)
+
+    def as_outputs(result: object) -> None:
+        carrier().screen.display_value(result)
+
+    text, outputs = _formatters(shell)
+    active: Any = shell.display_formatter
+    for command in COMMANDS.values():
+        text.for_type_by_name(_RESULTS, command.result, as_text)
+        if "text/html" in active.active_types:
+            outputs.for_type_by_name(_RESULTS, command.result, as_outputs)
 
 
 # -- completion -----------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from jaxmagic.magics import cell
 from jaxmagic.magics.commands import COMMANDS
 
 if TYPE_CHECKING:
@@ -38,6 +37,8 @@ class CellMagics:
         name, line, body = call
         if not body.strip():
             return _help(name, line) or lines
+        from jaxmagic.magics import cell
+
         source = cell.source_of(self._shell, body)
         if cell.awaits(self._shell, source):
             return ["await ", *lines]
