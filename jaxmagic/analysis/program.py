@@ -23,7 +23,6 @@ from typing import Any, cast
 import jax
 import jax.extend
 
-import jaxmagic
 from jaxmagic.analysis import sources
 from jaxmagic.results import Memory, Phase, Span
 
@@ -239,7 +238,7 @@ def is_users(file: str) -> bool:
 @functools.cache
 def is_ours(file: str) -> bool:
     """Whether a file is jaxmagic's; the demo's model reads as the user's code, for users read it."""
-    home = os.path.dirname(jaxmagic.__file__) + os.sep
+    home = os.path.dirname(os.path.dirname(__file__)) + os.sep
     return file.startswith(home) and not file.endswith(os.path.join("demo", "population.py"))
 
 

@@ -208,7 +208,7 @@ def _callers(
 
 
 def _is_users(function: str, users: frozenset[str]) -> bool:
-    """Whether a function is the user's; equal names are numbered, and a loop's body has no name of its own."""
+    """Whether a function is the user's; equal names are numbered, and a loop's body has none of its own."""
     stem = re.sub(r"_\d+$", "", function)
     return function in users or stem in users or stem in ("closed_call", "None", "checkpoint", "remat")
 
