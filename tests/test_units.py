@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jaxmagic.pages import units
@@ -91,6 +91,8 @@ def test_a_time_reads_back_to_its_digits(value, digits):
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True) | st.integers() | st.none())
+@example(1.7976931348623157e308)
+@example(-5e-324)
 def test_no_number_is_refused(value):
     for words in (units.figure, units.brief, units.signed, units.scientific, units.flop, units.size):
         assert words(value)

@@ -165,7 +165,8 @@ def _scaled(value: float | None, unit: str, digits: int, *, keep_zeros: bool = F
 
 
 def _round(value: float, digits: int) -> float:
-    return float(f"{value:.{digits - 1}e}")
+    rounded = float(f"{value:.{digits - 1}e}")
+    return rounded if math.isfinite(rounded) else value  # the largest floats round up to no float
 
 
 def _power(value: float) -> int:

@@ -135,6 +135,32 @@ def test_the_last_event_of_a_storm_is_never_lost(demo):
     settle(demo, {"birth": 0.0125}, 2040)
 
 
+def test_a_question_that_gets_lost_is_asked_again(demo):
+    demo.evaluate(
+        """() => { const send = WebSocket.prototype.send; let lost = 0;
+          WebSocket.prototype.send = function (data) {
+            if (lost < 1 && new TextDecoder().decode(data).includes('"ask"')) { lost += 1; return; }
+            send.call(this, data); };
+          window.mend = () => { WebSocket.prototype.send = send; return lost; }; }"""
+    )
+    put(demo, BIRTH, 0.02)
+    settle(demo, {"birth": 0.02}, 2040)
+    assert demo.evaluate("() => window.mend()") == 1
+
+
+def test_a_kernel_that_keeps_silent_is_told_and_what_it_missed_is_asked_again(demo):
+    demo.evaluate(
+        """() => { const send = WebSocket.prototype.send;
+          WebSocket.prototype.send = () => {};
+          window.mend = () => { WebSocket.prototype.send = send; }; }"""
+    )
+    put(demo, BIRTH, 0.02)
+    demo.get_by_text("The kernel does not answer").wait_for()
+    demo.evaluate("() => window.mend()")
+    settle(demo, {"birth": 0.02}, 2040)
+    assert demo.locator(".jm-pop-problem").text_content() == ""
+
+
 def test_a_real_drag_follows_the_hand(demo):
     slider = demo.locator(".jm-pop input").nth(BIRTH)
     box = slider.bounding_box()

@@ -248,6 +248,12 @@ def test_progress_ends_as_the_result_in_place(open_notebook):
     assert page.locator(".jm-live .jm-tab-button").count() == 5
 
 
+def test_a_closed_view_leaves_its_static_page(open_notebook):
+    page = open_notebook("closed.ipynb", SHOW, "shown = show(everything())", "shown.close()")
+    page.locator(".jm-static:visible").wait_for()
+    assert page.locator(".jm-live").count() == 0
+
+
 @pytest.fixture(scope="module")
 def saved(open_notebook, browser, lab):
     """A notebook that was run and saved; its kernel is gone."""

@@ -173,18 +173,25 @@ class Ranges {
     const numbers = unpacked(packed, Int32Array);
     this.rows = new Map();
     this.sizes = new Map();
-    this.first = new Map();
+    this.places = new Map();
     for (let i = 0; i < numbers.length; i += 4) {
       const [tie, row, start, end] = numbers.subarray(i, i + 4);
       if (!this.rows.has(row)) this.rows.set(row, []);
       this.rows.get(row).push({ tie, start, end });
       this.sizes.set(tie, (this.sizes.get(tie) || 0) + end - start);
-      if (!this.first.has(tie)) this.first.set(tie, { row, start });
+      if (!this.places.has(tie)) this.places.set(tie, []);
+      this.places.get(tie).push({ row, start });
     }
-    const place = (tie) => this.first.get(tie);
-    this.order = [...this.first.keys()].sort(
-      (a, b) => place(a).row - place(b).row || place(a).start - place(b).start || this.sizes.get(a) - this.sizes.get(b),
+    const first = (tie) => this.places.get(tie)[0];
+    this.order = [...this.places.keys()].sort(
+      (a, b) => first(a).row - first(b).row || first(a).start - first(b).start || this.sizes.get(a) - this.sizes.get(b),
     );
+  }
+
+  /* The lines that some ties stand on, in order. */
+  lines(ties) {
+    const rows = ties.flatMap((tie) => (this.places.get(tie) || []).map((place) => place.row));
+    return [...new Set(rows)].sort((a, b) => a - b);
   }
 
   at(row) {
@@ -412,7 +419,7 @@ class ProgramPart {
     if (event.key in steps && order.length && !event.ctrlKey) {
       const tie = order[clamp(steps[event.key], 0, order.length - 1)];
       this.show([tie], pane, partner);
-      pane.reveal(pane.ranges.first.get(tie).row);
+      pane.reveal(pane.ranges.lines([tie])[0]);
     } else if (event.key === "Enter" || event.key === " ") this.pinned = this.lit.length > 0 && !this.pinned;
     else if (event.key === "Escape") this.pin([], pane, partner);
     else return;
@@ -432,19 +439,17 @@ class ProgramPart {
     this.source.light(lit);
     this.program.light(lit);
     this.status.textContent = ties.length ? this.told(ties) : "Point at an expression, or step with ↑ and ↓; a click pins it.";
-    const there = ties.map((tie) => partner?.ranges.first.get(tie)?.row).filter((row) => row !== undefined);
-    if (there.length) partner.reveal(Math.min(...there));
+    const [there] = partner ? partner.ranges.lines(ties) : [];
+    if (there !== undefined) partner.reveal(there);
   }
 
   told(ties) {
-    const first = this.source.ranges.first.get(ties[0]);
-    const line = first && this.part.source[first.row];
-    const rows = new Set();
-    for (const [row, ranges] of this.program.ranges.rows) if (ranges.some((range) => ties.includes(range.tie))) rows.add(row);
+    const line = this.part.source[this.source.ranges.lines(ties)[0]];
     const where = line?.number ? `line ${line.number}` : "elsewhere";
-    const what = this.texts.get(Math.min(...rows))?.trim() ?? "";
-    const more = rows.size > 1 ? ` and ${rows.size - 1} more` : "";
-    return rows.size ? `${where} → ${what}${more}` : `${where}: no ${this.part.language} of its own`;
+    const rows = this.program.ranges.lines(ties);
+    const what = this.texts.get(rows[0])?.trim() ?? "";
+    const more = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
+    return rows.length ? `${where} → ${what}${more}` : `${where}: no ${this.part.language} of its own`;
   }
 }
 

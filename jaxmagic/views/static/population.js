@@ -5,7 +5,7 @@
 // last position is never lost and no queue builds up.
 
 const DEPTH = 3;
-const PATIENCE = 4000; // milliseconds without an answer until we say so
+const PATIENCE = [1000, 3000, 6000, 12000]; // milliseconds without an answer until we ask again, and say so
 
 // -- words -----------------------------------------------------------------------------------------
 
@@ -220,11 +220,17 @@ const MOVING = 60; // milliseconds between two questions of one movement, at mos
 
 // Asks about the newest state only; `onAnswer(figures, refused)`, `onSilence(true or false)`.
 function makeAsker(model, current, onAnswer, onSilence) {
-  let asked = 0, answered = 0, stale = false, timer = 0, last = -Infinity;
-  const watch = () => {
+  let asked = 0, answered = 0, stale = false, timer = 0, last = -Infinity, silences = 0;
+  function watch() {
     clearTimeout(timer);
-    if (asked > answered) timer = setTimeout(() => { answered = asked; onSilence(true); }, PATIENCE);
-  };
+    if (asked > answered && silences < PATIENCE.length) timer = setTimeout(again, PATIENCE[silences]);
+  }
+  function again() {
+    answered = asked; // what was under way is given up, and answers that are late do no harm
+    silences += 1;
+    onSilence(silences > 1);
+    ask();
+  }
   function nudge(question, delays) {
     const send = () => { if (answered < question && asked === question) model.send({ nudge: question }); };
     for (const delay of delays) setTimeout(send, delay);
@@ -242,13 +248,15 @@ function makeAsker(model, current, onAnswer, onSilence) {
   function listen(message, buffers) {
     if (!message || message.answer === undefined) return;
     answered = Math.max(answered, message.answer);
+    silences = 0;
     onSilence(false);
     onAnswer(message, buffers);
     watch();
     if (stale) ask();
   }
   model.on("msg:custom", listen);
-  return { ask, stop: () => { clearTimeout(timer); model.off("msg:custom", listen); } };
+  const moved = () => { silences = 0; ask(); };
+  return { moved, stop: () => { clearTimeout(timer); model.off("msg:custom", listen); } };
 }
 
 // Rows of float32: the population, its growth, then one effect for each rate.
@@ -361,7 +369,7 @@ function render({ model, el }) {
   for (const slider of sliders.slice(0, -1)) {
     slider.input.addEventListener("pointerdown", keepGhost);
     slider.input.addEventListener("focus", keepGhost);
-    slider.input.addEventListener("input", asker.ask);
+    slider.input.addEventListener("input", asker.moved);
   }
   for (const slider of sliders) slider.input.addEventListener("change", () => { spoken.textContent = say.textContent; });
   function go(place) {
@@ -369,7 +377,7 @@ function render({ model, el }) {
     for (const slider of sliders) slider.put(place[slider.spec.name] ?? slider.spec.start);
     chart.refit();
     turn(Number(timeline.input.value));
-    asker.ask();
+    asker.moved();
     spoken.textContent = say.textContent;
   }
   const presets = make("div", { class: "jm-pop-buttons", role: "group", "aria-label": "cities to start from" },
