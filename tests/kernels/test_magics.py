@@ -116,6 +116,15 @@ def test_an_interrupt_leaves_everything_as_before(running, source):
     assert running.run("%jaxpr f(x)").status == "ok"
 
 
+def test_an_interrupted_race_keeps_what_it_measured_in_the_place_of_its_progress(running):
+    reply = running.run("%jaxbench --budget 60 np.sin(np.ones(1000))", interrupt_after=6.0)
+    assert reply.status == "ok"
+    static, live = reply.of("display_data")
+    assert static["updates"] > 1
+    assert "Interrupted" in static["data"]["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in live["data"]
+
+
 def test_a_device_for_one_cell(running):
     before = running.value(STATE)
     assert running.run("%%jaxdevice cpu\nhere = jax.config.jax_default_device\ndel here").status == "ok"
