@@ -89,7 +89,8 @@ def test_the_conditions_are_one_line():
         ),
         (
             {"speedup": (0.5, 2.0, 20.0), "break_even_calls": 40},
-            "Under jit 0.5–20.0 times as fast as NumPy, which is too unsteady to tell, after 94 ms of compiling.",
+            "Under jit 0.5–20.0 times as fast as NumPy, which is too unsteady to tell, "
+            "after 94 ms of compiling.",
         ),
         (
             {"speedup": (None, 16.0, None)},

@@ -29,11 +29,12 @@ Watch = Callable[[Benchmark, float], None]
 
 NUMPY, EAGER, JIT = "numpy", "jax", "jax.jit"
 # Seconds between two reports; shares of the budget: that a race may run over, that a side gets after
-# another one's single call has used it all up, and that is waited for the process to become quiet;
-# cores that count as quiet.
+# another one's single call has used it all up, below which it is not worth to start one, and that is
+# waited for the process to become quiet; cores that count as quiet.
 CALM = 0.25
 OVERRUN = 0.15
 GRACE = 0.1
+LEAST = 0.02
 WAITING = 0.1
 QUIET = 0.25
 
@@ -111,7 +112,7 @@ class Course:
         overrun = grace if any(side.first_call > self.budget for side in self.sides.values()) else 0.0
         left = max(self.left + OVERRUN * self.budget, overrun * self.budget)
         seconds = min(left, share * self.budget)
-        if seconds <= 0:
+        if seconds < LEAST * self.budget:
             self.out[name] = not_started(name, self.budget)
             return
         try:

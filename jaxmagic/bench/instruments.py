@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import gc
 import random
+import signal
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from types import CodeType, FrameType
 from typing import Any
 
 
 class TimeIsUp(BaseException):
     """A call was cut off because it took longer than it was given; nobody's `except Exception` eats it."""
-
-
-@contextmanager
-def cut_off(seconds: float) -> Iterator[None]:
-    """Raise TimeIsUp in the body once `seconds` have passed, at its next Python instruction.
-
-    Through CPython's asynchronous exceptions: works in any thread, stops Python loops (such as
-    an eager port's), but not a single long call into compiled code.
-    """
-    thread, lock, over = threading.get_ident(), threading.Lock(), False
-
-    def strike() -> None:
-        with lock:
-            if not over:
-                _raise_in(thread, TimeIsUp)
-
-    timer = threading.Timer(seconds, strike)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        with lock:
-            over = True
-            _raise_in(thread, None)
-        timer.cancel()
-
-
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    """Leave an exception with a thread; None takes one back that was not raised yet."""
-    argument = ctypes.py_object(kind) if kind is not None else ctypes.c_void_p(None)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), argument)
 
 
 @contextmanager
@@ -59,6 +30,44 @@ def garbage_held() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+# Seconds between two tries to stop a call, and code where none is made: an exception would be lost
+# there, or leave something undone.
+AGAIN = 0.05
+_SPARED_FILES = (__file__, contextlib.__file__, weakref.__file__)
+_SPARED_NAMES = frozenset({"__exit__", "__del__", "_xla_gc_callback"})
+
+
+@contextmanager
+def cut_off(seconds: float) -> Iterator[None]:
+    """Raise TimeIsUp in the body once `seconds` have passed, at one of its next Python instructions.
+
+    By the alarm of the operating system: it stops Python loops (such as an eager port's), but not a
+    single long call into compiled code. Where Python takes no alarms (outside the main thread, on
+    Windows) nothing is cut off.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+    armed = [True]
+
+    def strike(_: int, frame: FrameType | None) -> None:
+        if armed[0] and frame is not None and not _is_spared(frame.f_code):
+            raise TimeIsUp
+
+    handler = signal.signal(signal.SIGALRM, strike)
+    alarm = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    try:
+        yield
+    finally:
+        armed[0] = False
+        signal.setitimer(signal.ITIMER_REAL, *alarm)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def _is_spared(code: CodeType) -> bool:
+    return code.co_filename in _SPARED_FILES or code.co_name in _SPARED_NAMES
 
 
 def own_work(seconds: float = 0.02) -> float:

@@ -19,8 +19,8 @@ from jaxmagic.target import Target
 
 # The shares of the budget that the port, and the first calls of the eager side, may take; and what
 # jit gets when one call of NumPy has used it all up, for then one really wants to know.
-PORT_SHARE = 0.3
-EAGER_SHARE = 0.25
+PORT_SHARE = 0.25
+EAGER_SHARE = 0.2
 JIT_GRACE = 1.0
 
 

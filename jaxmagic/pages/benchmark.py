@@ -225,18 +225,18 @@ def _agreed(agreement: Agreement) -> Words:
 
 
 def _obstacles(result: Benchmark) -> tuple[Aside, ...]:
+    stopped = [side for side in result.contenders.values() if side.obstacle]
+    jax = {side.obstacle for side in stopped if side.name in (EAGER, JIT) and side.typical is None}
+    both = len(jax) == 1 and {EAGER, JIT} <= {side.name for side in stopped}
     return tuple(
         Aside(words=spell(text), tone="bad")
-        for text in dict.fromkeys(map(_obstacle, result.contenders.values()))
-        if text
+        for text in dict.fromkeys(_obstacle(side, both) for side in stopped)
     )
 
 
-def _obstacle(side: Contender) -> str:
-    """What stopped a side, with its source line and the fix; JAX's two sides share what stops both."""
-    if not side.obstacle:
-        return ""
-    owner = "JAX" if side.name in (EAGER, JIT) and side.typical is None else _label(side.name)
+def _obstacle(side: Contender, both: bool) -> str:
+    """What stopped a side, with its source line and the fix; said of JAX when it stops both its sides."""
+    owner = "JAX" if both and side.name in (EAGER, JIT) else _label(side.name)
     where = f" Line {side.span.line}: `{side.excerpt.strip()}`." if side.span and side.excerpt else ""
     fix = f" {side.fix[:1].upper()}{side.fix[1:].rstrip('.')}." if side.fix else ""
     return f"{owner}: {side.obstacle.rstrip('.')}.{where}{fix}"
