@@ -97,9 +97,8 @@ def usable(target: Target) -> Target:
         BadTarget: when an input is used up by the first call.
     """
     for name, value in target.named_inputs().items():
-        used_up = next(
-            (leaf for leaf in jax.tree_util.tree_leaves(value) if isinstance(leaf, Iterator)), None
-        )
+        leaves = jax.tree_util.tree_leaves(value, is_leaf=_is_used_up)
+        used_up = next((leaf for leaf in leaves if _is_used_up(leaf)), None)
         if used_up is not None:
             kind = type(used_up).__name__
             raise BadTarget(
