@@ -150,7 +150,7 @@ class SourceLine:
         text: the line, verbatim.
         cells: a figure for each of the program's columns.
         share: length of its bar, 0 to 1; None for no bar.
-        file: which source it is from (an index into nothing: a label to show once).
+        tone: how the line looks; "muted" for headings and remainders.
     """
 
     number: int | None

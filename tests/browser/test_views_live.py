@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+
+from tests.browser.lab import ROOT
 
 pytestmark = pytest.mark.browser
 
@@ -297,8 +302,21 @@ def test_reopened_by_somebody_who_does_not_trust_it(saved, open_notebook):
     reads_well(open_notebook(strange.name, run=False))
 
 
-def test_exported_by_nbconvert_and_read_offline(saved, browser, tmp_path):
-    body, _ = HTMLExporter(template_name="lab").from_filename(str(saved))
+@pytest.fixture(scope="module")
+def with_state(saved):
+    """The same notebook run by nbclient, which stores the state of its widgets."""
+    notebook = nbformat.read(saved, as_version=4)
+    NotebookClient(notebook, store_widget_state=True, kernel_name="python3").execute(
+        env=dict(os.environ, PYTHONPATH=str(ROOT))
+    )
+    assert "widgets" in notebook.metadata
+    nbformat.write(notebook, saved.with_name("state.ipynb"))
+    return saved.with_name("state.ipynb")
+
+
+@pytest.mark.parametrize("notebook", ["saved", "with_state"])
+def test_exported_by_nbconvert_and_read_offline(notebook, request, browser, tmp_path):
+    body, _ = HTMLExporter(template_name="lab").from_filename(str(request.getfixturevalue(notebook)))
     exported = tmp_path / "exported.html"
     exported.write_text(body, encoding="utf-8")
     page = browser.page()
@@ -315,7 +333,8 @@ def test_exported_by_nbconvert_and_read_offline(saved, browser, tmp_path):
     assert page.evaluate(wide)
     page.close()
     # nbconvert's own template asks for MathJax and RequireJS; nothing of ours asks for anything.
-    assert all("mathjax" in url or "require" in url.lower() for url in browser.refused), browser.refused
+    foreign = ("mathjax", "require", "html-manager")
+    assert all(any(part in url.lower() for part in foreign) for url in browser.refused), browser.refused
     browser.refused.clear()
     browser.console.clear()
 

@@ -135,7 +135,11 @@ class PageView {
     panel.setAttribute("aria-busy", "true");
     const words = hint ? `${hint} …` : "one moment …";
     panel.replaceChildren(make("p", "jm-hint jm-busy", { role: "status" }, words));
-    this.model.send({ ask: "tab", tab: i });
+    try {
+      this.model.send({ ask: "tab", tab: i });
+    } catch {
+      panel.replaceChildren(make("p", "jm-hint", {}, `${words} needs a running kernel`));
+    }
   }
 
   fill(i, content) {
