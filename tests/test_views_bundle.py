@@ -118,6 +118,23 @@ def test_a_dear_tab_is_made_when_asked_for(asked):
 def test_a_tab_that_fails_says_so_in_place(asked):
     (answer,) = asked(everything(), {"ask": "tab", "tab": 4})
     assert "could not be made: ValueError: no &lt;such&gt; stage" in answer["content"]["html"]
+    assert answer["content"]["failed"]
+
+
+def test_an_interrupted_tab_can_be_asked_for_again(asked):
+    calls = []
+
+    def make():
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return (Prose(words=words("made")),)
+
+    page = Page(say=words("f"), tabs=(Tab(title="XLA", blocks=Lazy(make), hint="compiles"),))
+    (first,) = asked(page, {"ask": "tab", "tab": 0})
+    assert "could not be made: KeyboardInterrupt" in first["content"]["html"]
+    (second,) = asked(page, {"ask": "tab", "tab": 0})
+    assert second["content"] == {"html": '<p class="jm-prose">made</p>', "parts": []}
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,8 @@ def _content(tab: Tab) -> State:
     """A tab's blocks as HTML with a place for each part that the module draws."""
     try:
         blocks = tab.blocks.get()
-    except Exception as error:  # noqa: BLE001 - display never raises; the words say what went wrong
-        return {"html": html.broken(error, _medium([])), "parts": []}
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - display never raises; its words say why
+        return {"html": html.broken(error, _medium([])), "parts": [], "failed": True}
     parts: list[State] = []
     return {"html": html.fragment(blocks, _medium(parts)), "parts": parts}
 

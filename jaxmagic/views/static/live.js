@@ -146,6 +146,7 @@ class PageView {
     const panel = this.panels.children[i];
     for (const part of panel.parts || []) part.close();
     panel.removeAttribute("aria-busy");
+    panel.opened = !content.failed; // who opens it again asks again
     panel.innerHTML = content.html;
     const places = [...panel.querySelectorAll(".jm-part")];
     panel.parts = places.map((place, j) => this.drawPart(place, content.parts[j], i));
