@@ -252,6 +252,13 @@ STALE = {
     "inner jit": "@jax.jit\ndef g(x):\n    return x * SCALE\ndef f(x):\n    return g(x) + 1\n",
     "scan body": "def g(c, x):\n    return c * SCALE, x\ndef f(x):\n    return jax.lax.scan(g, 1.0, x)\n",
     "vmapped jit": "@jax.jit\ndef g(x):\n    return x * SCALE\ndef f(x):\n    return jax.vmap(g)(x)\n",
+    "remat": "@jax.checkpoint\ndef g(x):\n    return x * SCALE\ndef f(x):\n    return g(x)\n",
+    "while body": "def g(x):\n    return x * SCALE\ndef c(x):\n    return x.sum() < 9\n"
+    "def f(x):\n    return jax.lax.while_loop(c, g, x)\n",
+    "branch": "def g(x):\n    return x * SCALE\ndef f(x):\n    return jax.lax.cond(x[0] > 0, g, g, x)\n",
+    "jit of a jit": "@jax.jit\ndef h(x):\n    return x * SCALE\n@jax.jit\ndef g(x):\n    return h(x)\n"
+    "def f(x):\n    return jax.grad(lambda x: g(x).sum())(x) * SCALE\n",
+    "map": "def g(x):\n    return x * SCALE\ndef f(x):\n    return jax.lax.map(g, x)\n",
     "custom_jvp": "@jax.custom_jvp\ndef f(x):\n    return x * SCALE\n"
     "@f.defjvp\ndef _(p, t):\n    return f(*p), t[0]\n",
 }
@@ -285,12 +292,40 @@ def test_the_users_caches_stay_as_they_are():
         traced.append(1)
         return x * 2
 
+    @jax.jit
+    def outer(x):
+        return f(x) + 1
+
     f(jnp.ones(3))
+    outer(jnp.ones(3))
     assert len(traced) == 1
-    trace(f, jnp.ones(3))
+    trace(outer, jnp.ones(3))  # traces all anew, `f` too
     before = len(traced)
+    assert before > 1
     f(jnp.ones(3))
+    outer(jnp.ones(3))
     assert len(traced) == before
+
+
+IMPORTS = """
+import jax, jax.numpy as jnp
+traced = []
+@jax.jit
+def f(x):
+    traced.append(1)
+    return x * 2
+f(jnp.ones(3))
+import jaxmagic
+jaxmagic.trace(lambda x: f(x), jnp.ones(3))
+before = len(traced)
+f(jnp.ones(3))
+assert len(traced) == before, traced
+"""
+
+
+def test_the_first_look_does_not_throw_away_what_the_user_compiled():
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_configuration_and_warnings_filters_are_as_before():

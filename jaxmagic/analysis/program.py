@@ -32,7 +32,7 @@ try:  # which byte of a code object stands for which columns: private, and all t
     _position: Callable[[types.CodeType, int], tuple[int, int, int, int]] | None
     _position = _jax.Traceback.code_addr2location
 except (ImportError, AttributeError):  # a JAX that moved it: programs without links
-    _position = None
+    _jax = _position = None
 
 try:
     from jaxlib import _hlo  # type: ignore[attr-defined]  # jaxlib has no types for it
@@ -41,9 +41,6 @@ except ImportError:  # then XLA's own default text
 
 # Constants longer than this are cut in every text.
 LONG_CONSTANT = 16
-
-# Marks what was traced for one look: part of the key of every cache that JAX keeps of a trace.
-_looks = jax.make_user_context(None)
 
 
 # -- tracing ---------------------------------------------------------------------------------------
@@ -96,8 +93,19 @@ def is_current(function: Callable[..., Any], name: str, values: Mapping[str, Any
 
 
 def afresh() -> contextlib.AbstractContextManager[Any]:
-    """Inside, JAX traces everything anew; its caches are neither read nor emptied."""
-    return cast("contextlib.AbstractContextManager[Any]", _looks(object()))
+    """Inside, JAX traces and compiles everything anew; its caches are neither read nor emptied.
+
+    The cache for compiled calls that JAX lets one exchange is part of every cache's key: with a new
+    one in its place nothing is found. `jax.make_user_context` is the public way, but making one
+    throws away all that the user compiled.
+    """
+    try:
+        from jax._src import config  # private: only where it is needed
+
+        scope = config.jax_jit_cpp_cache_obj(_jax.PjitFunctionCache())
+    except (ImportError, AttributeError, TypeError):
+        scope = jax.make_user_context(None)(object())
+    return cast("contextlib.AbstractContextManager[Any]", scope)
 
 
 def _trace(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -> Traced:
