@@ -964,3 +964,14 @@ def test_many_equations_are_shown_and_cut():
     program = page(result).tabs[0].blocks.get()[-1]
     assert len(program.program) == MAX_ROWS
     assert program.cut == 3002 - MAX_ROWS
+
+
+def test_hlo_that_cannot_be_read_is_an_unknown_cost(monkeypatch):
+    from jaxmagic.analysis import program
+
+    text = "ENTRY main {\n  ROOT d.1 = f32[3]{0} dot(), lhs_contracting_dims={0}\n}\n"
+    monkeypatch.setattr(program, "print_unoptimised", lambda _: text)
+    result = trace(layer, f32(8, 4), f32(4, 3))
+    assert (result.flops, result.bytes) == (None, None)
+    assert kinds(result) == ["unknown cost"]
+    assert len(result.equations) == 5

@@ -80,7 +80,9 @@ class Costs:
         self.total += total
 
 
-NOT_READ = Costs(total=Cost(None, None, None), unknown={"a program of this many shared programs": None})
+def unread(why: str) -> Costs:
+    """The costs of a program that was not read, and what stood in the way."""
+    return Costs(total=Cost(None, None, None), unknown={why: None})
 
 
 def measure(module: Module, span_of: Callable[[int, str], Span | None], users: Iterable[str]) -> Costs:

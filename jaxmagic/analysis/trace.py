@@ -55,7 +55,7 @@ def look(target: Target, *, grad: bool = False) -> Trace:
         places = program.Places(traced.mark)
         walked = program.walk(jaxpr, places)
         lowered = Lazy(functools.partial(_lower, traced.stage))
-        spent = _costs(lowered.get(), walked) if walked.visits < TOO_MANY else costs.NOT_READ
+        spent = _costs(lowered, walked)
     codes = _codes(target, places)
     listing = sources.listings(codes, ())
     evidence = notes.Evidence(
@@ -205,9 +205,16 @@ def _codes(target: Target, places: program.Places) -> list[types.CodeType]:
     return [*first, *(code for code in places.codes.values() if code.co_name != "<module>")]
 
 
-def _costs(lowered: Any, walked: Walked) -> Costs:
-    module = hlo.read(program.print_unoptimised(lowered))
-    return costs.measure(module, texts.frames_from(module, texts.ends(walked.steps)), walked.users)
+def _costs(lowered: Lazy[Any], walked: Walked) -> Costs:
+    """What the program costs; unknown where its text is not as expected (another XLA, another backend)."""
+    if walked.visits > TOO_MANY:
+        return costs.unread("shared programs inside shared programs")
+    text = program.print_unoptimised(lowered.get())
+    try:
+        module = hlo.read(text)
+        return costs.measure(module, texts.frames_from(module, texts.ends(walked.steps)), walked.users)
+    except (LookupError, ValueError, TypeError):
+        return costs.unread("HLO text that jaxmagic cannot read")
 
 
 def _lines(listing: Sequence[Source], spent: Costs) -> tuple[Line, ...]:

@@ -96,7 +96,11 @@ def main(rounds: int) -> None:
     print("| program | equations | stages | bare, ms | jaxmagic, ms | ratio |")
     print("|---|---:|---|---:|---:|---:|")
     for make in (small, train_step, long):
-        function, args = make()
+        try:
+            function, args = make()
+        except ImportError as missing:
+            print(f"| {make.__name__} | | {missing} | | | |")
+            continue
         count = len(look(Target(function=function, args=args)).equations)
         for compiled in (False, True):
             row(make.__name__, count, function, args, rounds, compiled=compiled)
