@@ -163,7 +163,7 @@ def test_while_it_runs_it_says_so():
     shown = page(result(agreement=Agreement(ok=None)), progress=0.4)
     assert (
         text(shown.say)
-        == "Racing heat: NumPy 4.8 ms, JAX, op by op 3.0 ms and JAX under jit 780 µs a call so far."
+        == "Racing heat: NumPy 4.8 ms, JAX op by op 3.0 ms and JAX under jit 780 µs a call so far."
     )
     assert shown.progress == 0.4
     assert text(page(result(contenders={}), progress=0.0).say) == "Racing heat …"
@@ -223,10 +223,10 @@ def test_the_ported_code_is_shown_as_a_diff():
 def test_the_samples_are_a_strip_over_the_batches():
     (chart,) = page(result()).tabs[1].blocks.get()
     assert isinstance(chart, Chart)
-    assert [series.name for series in chart.series] == ["NumPy", "JAX, op by op", "JAX under jit"]
+    assert [series.name for series in chart.series] == ["NumPy", "JAX op by op", "JAX under jit"]
     assert chart.series[0].x[:3] == (0.25, 0.75, 1.25)
     assert chart.alt == (
-        "Seconds a call of NumPy, JAX, op by op and JAX under jit, sample by sample over 8 batches."
+        "Seconds a call of NumPy, JAX op by op and JAX under jit, sample by sample over 8 batches."
     )
 
 
@@ -259,3 +259,12 @@ def test_every_condition_has_a_row():
 )
 def test_a_ratio_shows_the_digits_that_its_range_can_tell(interval, expected):
     assert units.ratio_within(*interval) == expected
+
+
+def test_a_gradient_is_told_by_its_cost():
+    made = result()
+    contenders = {"numpy": made.contenders["numpy"], "jax.jit": JIT, "jax.grad": side("jax.grad", 0.0018)}
+    speedups = {"jax.jit": {"jax.grad": Interval(low=2.2, estimate=2.3, high=2.5)}}
+    assert text(page(result(contenders=contenders, speedups=speedups)).say) == (
+        "With its gradient a call takes 2.3 times as long as the function alone under jit (2.2–2.5)."
+    )

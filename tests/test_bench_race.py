@@ -402,6 +402,21 @@ def test_trap_different_results():
     assert result.agreement.where == "a against b: result[0]: 2 against 3, 3 of 3 values differ"
 
 
+def chaotic(x):
+    for _ in range(30):
+        x = np.exp(np.sin(20 * x))
+    return x
+
+
+def test_trap_chaotic_code_is_no_difference():
+    """Rounding grows 20-fold a step: after 30 steps nothing of the 16 digits is left."""
+    result = quick(chaotic, np.linspace(0.1, 0.4, 5))
+    assert result.contenders["jax.jit"].obstacle == ""
+    assert result.agreement.ok
+    assert result.agreement.max_rel_error > 1e-3
+    assert "chaotic" in {note.kind for note in result.notes}
+
+
 def test_trap_random_results():
     result = bench.run_labelled(
         {"a": lambda: np.random.rand(3), "b": lambda: np.random.rand(3)}, tools=ticking()
@@ -544,6 +559,35 @@ def test_the_plain_functions_are_the_same():
     assert list(result.contenders) == ["a", "b"]
     with pytest.raises(BadTarget):
         jaxmagic.race({})
+
+
+def gradient(function, *args, **kwargs):
+    target = Target(function=function, args=args, kwargs=kwargs)
+    return bench.run(target, grad=True, tools=ticking())
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        (lambda x: jnp.sum(jnp.sin(x) ** 2), (jnp.arange(5.0),)),
+        (lambda x: np.sum(np.sin(x) ** 2), (np.arange(5.0),)),
+        (jax.jit(lambda x, n: x.sum() * n), (jnp.arange(5.0), 3)),
+        (lambda p: jnp.sum(p["w"] * p["b"]), ({"w": jnp.ones(3), "b": 2.0},)),
+    ],
+)
+def test_a_function_races_its_gradient(function, inputs):
+    result = gradient(function, *inputs)
+    assert [side.obstacle for side in result.contenders.values()] == ["", "", ""]
+    assert list(result.contenders) == ["numpy", "jax.jit", "jax.grad"]
+    assert result.agreement.ok
+    assert result.speedup("jax.jit", over="jax.grad").estimate > 0
+
+
+def test_what_has_no_gradient_says_so():
+    result = gradient(lambda x: jnp.sin(x), jnp.arange(5.0))
+    assert result.contenders["jax.jit"].typical > 0
+    assert result.contenders["jax.grad"].typical is None
+    assert result.contenders["jax.grad"].obstacle.startswith("A gradient needs one number")
 
 
 # -- numbers for machines -------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from jaxmagic.results import Memory, Port
 from jaxmagic.target import Target
 
 Scope = Callable[[], AbstractContextManager[Any]]
+Reader = Callable[[Any, Mapping[str, Any]], Outcome]
 # Below this many seconds a call it matters what calling any compiled function costs.
 SHORT = 200e-6
 
@@ -69,15 +70,37 @@ class Side:
     captured: tuple[str, ...] = ()
 
 
+def as_returned(result: Any, changed: Mapping[str, Any]) -> Outcome:
+    """The outcome of a function that returns its result, whatever it changes."""
+    return Outcome(result=result, changed=changed)
+
+
+def as_ported(port: Port) -> Reader:
+    """The outcome of a port: what it returns besides the result are its changed inputs' new values."""
+    if not port.mutated:
+        return as_returned
+
+    def read(result: Any, _: Mapping[str, Any]) -> Outcome:
+        first, *rest = result
+        return Outcome(result=first, changed=dict(zip(port.mutated, rest, strict=True)))
+
+    return read
+
+
+def of_value(read: Reader) -> Reader:
+    """The outcome of a function with its gradient: that of the function."""
+    return lambda result, changed: read(result[0], changed)
+
+
 def by_numpy(name: str, target: Target, tools: Instruments) -> Side:
     """The function as it is, on NumPy copies of its inputs."""
     return _by_call(name, target, inputs.for_numpy, tools, nullcontext)
 
 
-def eagerly(name: str, target: Target, port: Port | None, tools: Instruments, scope: Scope) -> Side:
-    """The function on JAX arrays, operation by operation."""
+def eagerly(name: str, target: Target, read: Reader, tools: Instruments, scope: Scope) -> Side:
+    """The function on JAX arrays, operation by operation; `read` makes an outcome of its result."""
     target = Target(function=plain(target.function), args=target.args, kwargs=target.kwargs, name=target.name)
-    return _by_call(name, target, inputs.for_jax, tools, scope, port)
+    return _by_call(name, target, inputs.for_jax, tools, scope, read)
 
 
 def as_is(name: str, target: Target, tools: Instruments, scope: Scope) -> Side:
@@ -85,15 +108,15 @@ def as_is(name: str, target: Target, tools: Instruments, scope: Scope) -> Side:
     return _by_call(name, target, inputs.as_they_are, tools, scope)
 
 
-def by_jit(name: str, target: Target, port: Port | None, tools: Instruments, scope: Scope) -> Side:
+def by_jit(name: str, target: Target, read: Reader, tools: Instruments, scope: Scope) -> Side:
     """The function under jit, all arrays as arguments; tracing, lowering and compiling timed apart."""
     with scope():
         try:
-            return _by_jit(name, target, port, tools, scope, programs.is_traced)
+            return _by_jit(name, target, read, tools, scope, programs.is_traced)
         except jax.errors.ConcretizationTypeError:
             if not programs.has_numbers((target.args, dict(target.kwargs))):
                 raise
-            return _by_jit(name, target, port, tools, scope, programs.is_traced_array)
+            return _by_jit(name, target, read, tools, scope, programs.is_traced_array)
 
 
 def _by_call(
@@ -102,7 +125,7 @@ def _by_call(
     convert: Callable[[Any], Any],
     tools: Instruments,
     scope: Scope,
-    port: Port | None = None,
+    read: Reader = as_returned,
 ) -> Side:
     lifted = lift(target.function)
     given = (target.args, dict(target.kwargs), lifted.values)
@@ -122,14 +145,14 @@ def _by_call(
         input_bytes=sys.maxsize if changed.keys() & {*lifted.names} else inputs.size(given),
         scope=scope,
     )
-    outcome = _outcome(result, changed, port)
+    outcome = read(result, changed)
     return Side(entrant=entrant, outcome=outcome, first_call=seconds, expected=seconds, captured=lifted.names)
 
 
 def _by_jit(
     name: str,
     target: Target,
-    port: Port | None,
+    read: Reader,
     tools: Instruments,
     scope: Scope,
     traces: Callable[[Any], bool],
@@ -164,7 +187,7 @@ def _by_jit(
     )
     return Side(
         entrant=entrant,
-        outcome=_outcome(result, {}, port),
+        outcome=read(result, {}),
         first_call=sum(stages) + run,
         expected=run,
         program=program,
@@ -247,14 +270,6 @@ def _used_up(tree: Any) -> bool:
     leaves = jax.tree_util.tree_leaves(tree)
     deleted = any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves)
     return deleted or any(map(inputs.has_state, leaves))
-
-
-def _outcome(result: Any, changed: Mapping[str, Any], port: Port | None) -> Outcome:
-    """What a call did; what a port returns besides the result are its changed inputs' new values."""
-    if port is None or not port.mutated:
-        return Outcome(result=result, changed=changed)
-    first, *rest = result
-    return Outcome(result=first, changed=dict(zip(port.mutated, rest, strict=True)))
 
 
 def _memory(compiled: Any) -> Memory | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmagic.analysis import program
@@ -45,6 +46,33 @@ def split(
         return function(*args, **kwargs)
 
     return inner, tuple(leaves[place] for place in places)
+
+
+def with_gradient(function: Callable[..., Any], takes: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A function that returns its result and the gradient of a part of it by every real input.
+
+    Args:
+        function: the function.
+        takes: the scalar in its result that is differentiated.
+    """
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        inner, leaves = split(function, (args, kwargs), is_real)
+
+        def value(real: Any) -> Any:
+            result = inner(*real)
+            return takes(result), result
+
+        gradient, result = jax.grad(value, has_aux=True)(leaves)
+        return result, gradient
+
+    return call
+
+
+def is_real(leaf: Any) -> bool:
+    """Whether a leaf can be differentiated by: floating-point arrays and numbers."""
+    dtype = getattr(leaf, "dtype", None)
+    return isinstance(leaf, float) if dtype is None else jnp.issubdtype(dtype, jnp.floating)
 
 
 def is_traced(leaf: Any) -> bool:

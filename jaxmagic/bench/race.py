@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 import jax
 
-from jaxmagic.bench import contenders, inputs
+from jaxmagic.analysis.inputs import plain
+from jaxmagic.bench import contenders, inputs, programs
+from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.captures import on_numpy, uses_jax
-from jaxmagic.bench.course import EAGER, JIT, NUMPY, Course, Watch, obstacle
+from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, Watch, obstacle
 from jaxmagic.bench.instruments import Instruments, TimeIsUp
 from jaxmagic.errors import BadTarget
 from jaxmagic.port import port
+from jaxmagic.port.prove import NUDGES, nudged
 from jaxmagic.results import Benchmark, Note, Port
 from jaxmagic.target import Target
 
@@ -57,19 +61,28 @@ def race(
 
 
 def run(
-    target: Target, *, budget: float = 2.0, watch: Watch | None = None, tools: Instruments | None = None
+    target: Target,
+    *,
+    budget: float = 2.0,
+    grad: bool = False,
+    watch: Watch | None = None,
+    tools: Instruments | None = None,
 ) -> Benchmark:
     """What `%jaxbench` does; see `benchmark`.
 
     Args:
         target: the function and its inputs.
         budget: seconds that the whole may take.
+        grad: race jit of the function with its gradient (by every real input) against jit of the
+            function alone, in place of JAX op by op.
         watch: gets the result so far and the share of the budget used (0 to 1), now and then.
         tools: clock, dice and stop-watch.
     """
     target = usable(target)
-    course = Course(target=target, budget=budget, watch=watch, tools=tools or Instruments())
-    return course.run(_line_up_jax if is_jax(target) else _line_up_numpy)
+    order, others = ((NUMPY, JIT, GRADIENT), _add_gradient) if grad else ((NUMPY, EAGER, JIT), _add_jax)
+    line_up = _line_up_jax if is_jax(target) else _line_up_numpy
+    course = Course(target=target, budget=budget, watch=watch, tools=tools or Instruments(), order=order)
+    return course.run(lambda course: line_up(course, others))
 
 
 def run_labelled(
@@ -122,33 +135,33 @@ def is_jax(target: Target) -> bool:
 # -- who races ------------------------------------------------------------------------------------
 
 
-def _line_up_numpy(course: Course) -> None:
-    """NumPy code: the function as it is, and its port."""
-    course.order = (NUMPY, EAGER, JIT)
+def _line_up_numpy(course: Course, others: Callable[[Course, Target], None]) -> None:
+    """NumPy code: the function as it is, and the others on its port."""
     numpy = contenders.by_numpy(NUMPY, course.target, course.tools)
     course.sides[NUMPY] = numpy
     _announce(course, numpy.first_call)
     course.again(NUMPY)
     course.wide = course.wide or inputs.is_64_bit(numpy.outcome and numpy.outcome.result)
+    target, tools = course.target, course.tools
+    course.nudged = lambda: _nudged(target, tools)
     try:
         with course.scope():
             course.port = _ported(course)
     except Exception as error:  # noqa: BLE001 - whatever stops the port is the obstacle of both sides
-        course.out |= {name: obstacle(name, error, course.target) for name in (EAGER, JIT)}
+        course.out |= {name: obstacle(name, error, course.target) for name in course.order[1:]}
         return
-    _add_jax(course, replace(course.target, function=course.port.function))
+    others(course, replace(course.target, function=course.port.function))
 
 
-def _line_up_jax(course: Course) -> None:
-    """JAX code: the same on NumPy where that runs, as it is, and under jit."""
-    course.order = (NUMPY, EAGER, JIT)
+def _line_up_jax(course: Course, others: Callable[[Course, Target], None]) -> None:
+    """JAX code: the same on NumPy where that runs, and the others on the code itself."""
     target = course.target
 
     def swapped() -> contenders.Side:
         return contenders.by_numpy(NUMPY, replace(target, function=on_numpy(target.function)), course.tools)
 
     course.add(NUMPY, swapped)
-    _add_jax(course, target)
+    others(course, target)
 
 
 def _line_up_labelled(course: Course, functions: Mapping[str, Callable[..., Any]]) -> None:
@@ -163,9 +176,26 @@ def _as_is(course: Course, name: str, function: Callable[..., Any]) -> Callable[
 
 
 def _add_jax(course: Course, target: Target) -> None:
-    port, tools, scope = course.port, course.tools, course.scope
-    course.add(JIT, lambda: contenders.by_jit(JIT, target, port, tools, scope), grace=JIT_GRACE)
-    course.add(EAGER, lambda: contenders.eagerly(EAGER, target, port, tools, scope), share=EAGER_SHARE)
+    read, tools, scope = _reader(course), course.tools, course.scope
+    course.add(JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE)
+    course.add(EAGER, lambda: contenders.eagerly(EAGER, target, read, tools, scope), share=EAGER_SHARE)
+
+
+def _add_gradient(course: Course, target: Target) -> None:
+    """Jit of the function, and of the function with its gradient."""
+    read, tools, scope = _reader(course), course.tools, course.scope
+    course.add(JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE)
+    takes = operator.itemgetter(0) if course.port and course.port.mutated else _itself
+    both = replace(target, function=programs.with_gradient(plain(target.function), takes))
+    course.add(GRADIENT, lambda: contenders.by_jit(GRADIENT, both, contenders.of_value(read), tools, scope))
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _reader(course: Course) -> contenders.Reader:
+    return contenders.as_ported(course.port) if course.port else contenders.as_returned
 
 
 def _announce(course: Course, seconds: float) -> None:
@@ -174,6 +204,13 @@ def _announce(course: Course, seconds: float) -> None:
         text = f"One call on NumPy takes {seconds:.3g} s, so it was not repeated."
         course.said.append(Note(kind="long call", text=text))
     course.report(NUMPY)
+
+
+def _nudged(target: Target, tools: Instruments) -> Outcome:
+    """What NumPy does with inputs that are changed by a rounding error."""
+    args, kwargs = nudged((target.args, dict(target.kwargs)), NUDGES[-1])
+    outcome = contenders.by_numpy(NUMPY, replace(target, args=args, kwargs=kwargs), tools).outcome
+    return outcome or Outcome(result=None)
 
 
 def _ported(course: Course) -> Port:

@@ -28,8 +28,8 @@ from jaxmagic.pages.blocks import (
 )
 from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Value
 
-NUMPY, EAGER, JIT = "numpy", "jax", "jax.jit"
-_LABELS = {NUMPY: "NumPy", EAGER: "JAX, op by op", JIT: "JAX under jit"}
+NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
+_LABELS = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "JAX under jit", GRADIENT: "jit with gradient"}
 _IN_SENTENCES = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "jit"}
 # An interval whose ends are this many times apart says nothing.
 UNSTEADY = 1.5
@@ -88,13 +88,28 @@ def _say_alone(result: Benchmark) -> Words:
     )
     if not out:
         return sentence + words(".")
-    others = "JAX" if set(out) == {EAGER, JIT} else units.listed([_label(other) for other in out])
+    others = (
+        "JAX"
+        if set(out) in ({EAGER, JIT}, {JIT, GRADIENT})
+        else units.listed([_label(other) for other in out])
+    )
     return sentence + words("; ", strong(f"{others} could not run it"), ".")
 
 
 def _say_fastest(result: Benchmark) -> Words:
     first, second, *_ = sorted(_timed(result), key=lambda name: result.contenders[name].typical or 0.0)
     return words(strong(first), " is ") + _times(result.speedup(first, over=second), second) + words(".")
+
+
+def _say_gradient(result: Benchmark) -> Words:
+    """What the gradient costs, in terms of the function alone."""
+    times = result.speedup(JIT, over=GRADIENT)
+    if times.low is None or times.high is None:
+        number, range_ = units.ratio(times.estimate), "too few calls for an interval"
+    else:
+        number, range_ = units.ratio_within(times.low, times.estimate, times.high)
+    cost = words("With its gradient a call takes ", strong(f"{number} times as long"))
+    return cost + words(f" as the function alone under jit ({range_}).")
 
 
 def _say_jit(result: Benchmark) -> Words:
@@ -118,6 +133,7 @@ _SENTENCES: tuple[tuple[Callable[[Benchmark], bool], Callable[[Benchmark], Words
     (lambda result: result.agreement.ok is None, _say_uncompared),
     (_is_constant, _say_constant),
     (lambda result: not {NUMPY, EAGER, JIT} & {*_timed(result)}, _say_fastest),
+    (lambda result: {JIT, GRADIENT} <= {*_timed(result)}, _say_gradient),
     (lambda _: True, _say_jit),
 )
 
@@ -226,8 +242,8 @@ def _agreed(agreement: Agreement) -> Words:
 
 def _obstacles(result: Benchmark) -> tuple[Aside, ...]:
     stopped = [side for side in result.contenders.values() if side.obstacle]
-    jax = {side.obstacle for side in stopped if side.name in (EAGER, JIT) and side.typical is None}
-    both = len(jax) == 1 and {EAGER, JIT} <= {side.name for side in stopped}
+    jax = [side.obstacle for side in stopped if side.name != NUMPY and side.typical is None]
+    both = len(jax) == 2 and len(set(jax)) == 1
     return tuple(
         Aside(words=spell(text), tone="bad")
         for text in dict.fromkeys(_obstacle(side, both) for side in stopped)
@@ -236,7 +252,7 @@ def _obstacles(result: Benchmark) -> tuple[Aside, ...]:
 
 def _obstacle(side: Contender, both: bool) -> str:
     """What stopped a side, with its source line and the fix; said of JAX when it stops both its sides."""
-    owner = "JAX" if both and side.name in (EAGER, JIT) else _label(side.name)
+    owner = "JAX" if both and side.name in (EAGER, JIT, GRADIENT) else _label(side.name)
     where = f" Line {side.span.line}: `{side.excerpt.strip()}`." if side.span and side.excerpt else ""
     fix = f" {side.fix[:1].upper()}{side.fix[1:].rstrip('.')}." if side.fix else ""
     return f"{owner}: {side.obstacle.rstrip('.')}.{where}{fix}"
