@@ -11,7 +11,7 @@ well-measured, and not with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -24,6 +24,8 @@ Finding = Literal["ok", "kink", "jump", "wrong", "unsure", "not finite"]
 GRAVITY: tuple[Finding, ...] = ("ok", "unsure", "kink", "jump", "not finite", "wrong")
 _FIRST, _FACTOR = 0.1, 4.0  # the largest step, as a share of the input's size, and the ratio of steps
 _SAFETY = 10.0  # a claim may be off by this many times the measured error
+_COARSEST, _SMALLEST = 1e-7, 1e-5  # a move below this share of g, or below this where g is 0, may be lost
+_NEAR = 1e-6  # how far apart neighbours are that tell the noise
 _RUN = 5  # so many steps have to show a kink or a jump
 
 
@@ -94,29 +96,41 @@ def measure(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ladder:
-    """g at 0 (m), and at +h and −h for every step (k × m)."""
+    """g at 0 (m), at +h and −h for every step (k × m), and its noise (m)."""
 
     h: Floats
     center: Floats
     above: Floats
     below: Floats
+    noise: Floats
     factor: float
 
     @classmethod
     def climb(cls, g: Callable[[float], Floats], rungs: range, factor: float) -> _Ladder:
         h = np.array([_FIRST * _FACTOR**-rung for rung in rungs])
         sides = [np.stack([_at(g, sign * step) for step in h]) for sign in (1, -1)]
-        return cls(h=h, center=_at(g, 0.0), above=sides[0], below=sides[1], factor=factor)
+        center = _at(g, 0.0)
+        return cls(h=h, center=center, above=sides[0], below=sides[1], noise=_noise(g), factor=factor)
 
     def longer(self, g: Callable[[float], Floats], rungs: range) -> _Ladder:
         more = _Ladder.climb(g, rungs, self.factor)
-        return _Ladder(
+        return replace(
+            self,
             h=np.concatenate([self.h, more.h]),
-            center=self.center,
             above=np.concatenate([self.above, more.above]),
             below=np.concatenate([self.below, more.below]),
-            factor=self.factor,
         )
+
+
+def _noise(g: Callable[[float], Floats]) -> Floats:
+    """How far g jitters between neighbours: rounding inside of it, whatever its precision.
+
+    From fourth differences, which a smooth function hardly has (J. J. Moré and S. M. Wild,
+    Estimating Computational Noise, SIAM J. Sci. Comput. 33, 2011).
+    """
+    samples = np.stack([_at(g, step * _NEAR) for step in range(-4, 5)])
+    noise: Floats = np.sqrt(np.mean(np.diff(samples, 4, axis=0) ** 2, axis=0) / 70)
+    return np.nan_to_num(noise, nan=0.0, posinf=0.0)
 
 
 def _at(g: Callable[[float], Floats], t: float) -> Floats:
@@ -145,21 +159,60 @@ def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision) -> M
     if len(h) < 3:
         return Measured(finding="unsure", claim=claim)
     right, left = (above - center) / h, (center - below) / h
-    noise = precision.eps * max(np.abs(above).max(), np.abs(below).max(), abs(center))
-    corner = _corner(h, left, right, noise)
+    size = float(max(np.abs(above).max(), np.abs(below).max(), abs(center)))
+    rounding = precision.eps * size
+    corner = _corner(h, left, right, rounding, size)
     if corner is not None:
         return _at_corner(claim, *corner)
-    estimate, error = _richardson(h, (above - below) / (2 * h), noise, ladder.factor)
-    scale = np.maximum(np.maximum(abs(claim), np.abs(estimate)), _insignificant(left, right, center))
+    if np.all(above == center) and np.all(below == center):
+        return _still(claim, float(h[0]), center)
+    if _stands(h, above, below, center, claim):
+        return Measured(finding="wrong", error=1.0, tolerance=0.0, claim=claim)
+    noise = max(rounding, 3 * float(ladder.noise[i]), _quantum(h, above, below, center, claim))
+    central = (above - below) / (2 * h)
+    estimate, error = _richardson(h, central, noise, ladder.factor)
+    least = _insignificant(left, right, center)
+    scale = np.maximum(np.maximum(abs(claim), np.abs(estimate)), least)
     allowed = _SAFETY * error + precision.floor * scale
     good = (error <= 1e-3 * scale) | ((scale == 0) & (error == 0))
-    return _verdict(claim, estimate, allowed, scale, good & _informative(above, below, claim), precision)
+    good &= _informative(above, below, claim)
+    found = _verdict(claim, estimate, allowed, scale, least, good, precision)
+    aliased = found.finding == "wrong" and _closer(claim, found.estimate, central)
+    return replace(found, finding="unsure") if aliased else found
+
+
+def _closer(claim: float, estimate: float, central: Floats) -> bool:
+    """Whether two neighbouring steps side with the claim: g swings faster than the others can see."""
+    sides = np.abs(central - claim) < 0.1 * np.abs(central - estimate)
+    return bool(np.any(sides[1:] & sides[:-1]))
+
+
+def _still(claim: float, reach: float, center: float) -> Measured:
+    """Nothing moves: a slope of 0, or one too small to be seen in the function's own digits."""
+    if claim == 0:
+        return Measured(finding="ok", error=0.0, tolerance=0.0)
+    seen = abs(claim) * reach > max(_COARSEST * abs(center), _SMALLEST if abs(center) < _SMALLEST else 0.0)
+    return Measured(finding="wrong" if seen else "unsure", error=1.0, tolerance=0.0, claim=claim)
+
+
+def _stands(h: Floats, above: Floats, below: Floats, center: float, claim: float) -> bool:
+    """Whether g stands still over many steps, of which one should move it by a thousandth of its size."""
+    moved = np.flatnonzero((above != center) | (below != center))
+    first = int(moved[-1]) + 1
+    return len(h) - first >= _RUN and abs(claim) * h[first] > 1e-3 * abs(center) > 0
+
+
+def _quantum(h: Floats, above: Floats, below: Floats, center: float, claim: float) -> float:
+    """The smallest move, where steps that should move g do not (it rounds to float32 inside); else 0."""
+    moves = np.abs(np.stack([above - center, below - center]))
+    frozen = (moves == 0) & (abs(claim) * h > 1e-13 * abs(center))
+    return float(moves[moves > 0].min()) if frozen.any() else 0.0
 
 
 def _at_corner(claim: float, finding: Finding, left: float, right: float) -> Measured:
     """At a kink any slope between the two sides is a fair answer."""
     low, high = sorted((left, right))
-    margin = 1e-3 * (high - low)
+    margin = 1e-3 * min(high - low, 1.0 + abs(claim))
     fair = finding == "jump" or low - margin <= claim <= high + margin
     middle = (left + right) / 2
     return Measured(
@@ -172,10 +225,11 @@ def _verdict(
     estimate: Floats,
     allowed: Floats,
     scale: Floats,
+    least: float,
     good: npt.NDArray[np.bool_],
     precision: Precision,
 ) -> Measured:
-    """Right if the best rung, or one that tells another story than the best, agrees; wrong if two say so."""
+    """Right if the best rung, or one that tells another story, agrees; wrong if two rungs say so."""
     off = np.abs(claim - estimate)
     safe = np.where(scale > 0, scale, 1.0)
     best = int(np.argmin(np.where(good, allowed / safe, np.inf)))
@@ -184,7 +238,8 @@ def _verdict(
     if agree.any():
         chosen = best if agree[best] else int(np.argmin(np.where(agree, off / safe, np.inf)))
         return _said("ok", chosen, claim, estimate, off / safe, allowed / safe)
-    clear = good & (off > 3 * allowed) & (off > precision.clear * scale)
+    sharp = allowed <= 1e-2 * np.maximum(np.abs(estimate), least) + precision.floor * scale
+    clear = good & sharp & (off > 3 * allowed) & (off > precision.clear * scale)
     finding: Finding = "wrong" if np.any(clear[1:] & clear[:-1]) else "unsure"
     return _said(finding, best, claim, estimate, off / safe, allowed / safe)
 
@@ -228,8 +283,10 @@ def _informative(above: Floats, below: Floats, claim: float) -> npt.NDArray[np.b
     return both
 
 
-def _corner(h: Floats, left: Floats, right: Floats, noise: float) -> tuple[Finding, float, float] | None:
-    """A kink: one-sided slopes that stay apart as the step shrinks. A jump: a gap in g that stays."""
+def _corner(
+    h: Floats, left: Floats, right: Floats, noise: float, size: float
+) -> tuple[Finding, float, float] | None:
+    """A kink: one-sided slopes that stay (or grow) apart as the step shrinks. A jump: g itself does."""
     apart = np.abs(right - left)
     real = apart > 100 * noise / h
     tail = slice(-_RUN, None) if real[-_RUN:].all() else _last_run(real)
@@ -239,9 +296,17 @@ def _corner(h: Floats, left: Floats, right: Floats, noise: float) -> tuple[Findi
     slopes = np.maximum(np.abs(left[tail]), np.abs(right[tail]))
     if _steady(gap) and np.all(gap > 1e-5 * slopes):
         return "kink", float(left[tail][-1]), float(right[tail][-1])
-    if _steady(gap * steps):
+    if _steady(gap[1:] / gap[:-1]) and gap[-1] > 1.2 * gap[-2] and not _steady(gap * steps):
+        return "kink", _limit(left[tail]), _limit(right[tail])
+    if _steady(gap * steps) and np.all(gap * steps > 100 * _COARSEST * size):
         return "jump", float(left[tail][-1]), float(right[tail][-1])
     return None
+
+
+def _limit(slopes: Floats) -> float:
+    """Where one-sided slopes go: to infinity if they still grow with every step."""
+    grows = np.all(np.abs(slopes[1:]) > 1.2 * np.abs(slopes[:-1]))
+    return float(np.copysign(np.inf, slopes[-1]) if grows else slopes[-1])
 
 
 def _last_run(real: npt.NDArray[np.bool_]) -> slice | None:

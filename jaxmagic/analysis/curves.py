@@ -56,10 +56,13 @@ def _curve(x: Any, ys: Sequence[Any], at: float) -> Curve:
 
 
 def _one_by_one(functions: Callable[[Any], list[Any]], at: float) -> Curve:
+    """From the point outwards, as far as the time goes; the rest is a gap."""
     x = _grid(at, FEWER)
-    with _for_at_most(PATIENCE):
-        points = [_at(functions, value) for value in x]
-    return _curve(x, list(zip(*points, strict=True)), at)
+    points = np.full((FEWER, len(functions(jnp.asarray(at)))), np.nan)
+    with contextlib.suppress(TimeoutError), _for_at_most(PATIENCE):
+        for i in sorted(range(FEWER), key=lambda i: abs(i - FEWER // 2)):
+            points[i] = _at(functions, x[i])
+    return _curve(x, list(points.T), at)
 
 
 def _at(functions: Callable[[Any], list[Any]], x: float) -> list[float]:
@@ -68,7 +71,7 @@ def _at(functions: Callable[[Any], list[Any]], x: float) -> list[float]:
     except TimeoutError:
         raise
     except Exception:  # noqa: BLE001 -- outside its domain a function may raise: a gap
-        return [np.nan] * 3
+        return [np.nan]
 
 
 @contextlib.contextmanager
