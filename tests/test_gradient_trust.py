@@ -215,7 +215,7 @@ def test_a_function_that_cannot_run_in_float64_is_checked_in_float32_and_says_so
 
 
 def test_lost_digits_are_said():
-    found = differentiate(lambda x: (jnp.exp(x * 1e-4) - 1 - x * 1e-4) * 1e8, 1.0)
+    found = differentiate(lambda x: (jnp.exp(x) - 1 - x) * 1e8, 1e-6)
     assert found.check.ok is True
     assert "rounding" in [note.kind for note in found.notes]
 

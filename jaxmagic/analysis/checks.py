@@ -25,6 +25,7 @@ GRAVITY: tuple[Finding, ...] = ("ok", "unsure", "kink", "jump", "not finite", "w
 _FIRST, _FACTOR = 0.1, 4.0  # the largest step, as a share of the input's size, and the ratio of steps
 _SAFETY = 10.0  # a claim may be off by this many times the measured error
 _COARSEST, _SMALLEST = 1e-7, 1e-5  # a move below this share of g, or below this where g is 0, may be lost
+_STAIR = 1e-3  # a lower stair might be float32's
 _NEAR = 1e-6  # how far apart neighbours are that tell the noise
 _RUN = 5  # so many steps have to show a kink or a jump
 
@@ -196,10 +197,11 @@ def _still(claim: float, reach: float, center: float) -> Measured:
 
 
 def _stands(h: Floats, above: Floats, below: Floats, center: float, claim: float) -> bool:
-    """Whether g stands still over many steps, of which one should move it by a thousandth of its size."""
-    moved = np.flatnonzero((above != center) | (below != center))
-    first = int(moved[-1]) + 1
-    return len(h) - first >= _RUN and abs(claim) * h[first] > 1e-3 * abs(center) > 0
+    """Whether g stands still over many steps that should move it: stairs, higher than rounding makes."""
+    moves = np.abs(np.stack([above - center, below - center]))
+    first = int(np.flatnonzero(moves.any(axis=0))[-1]) + 1
+    stairs = moves[moves > 0].min() > _STAIR and abs(claim) * h[0] < 10 * moves.max()
+    return bool(stairs and len(h) - first >= _RUN and abs(claim) * h[first] > 1e-3 * abs(center))
 
 
 def _quantum(h: Floats, above: Floats, below: Floats, center: float, claim: float) -> float:
