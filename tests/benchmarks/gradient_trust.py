@@ -1,0 +1,91 @@
+"""How far the check of a derivative can be trusted, as counts in Markdown."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+import warnings
+from collections import Counter
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+from jaxmagic import differentiate
+from jaxmagic.analysis.checks import FLOAT32, FLOAT64, measure
+from tests.smooth import evaluate, grow, slope, somewhere
+
+EXPRESSIONS, THROUGH_JAX = 3000, 100
+FACTORS = (0.0, 0.5, 0.99, 1.01, 2.0, -1.0)
+FINDINGS = ("ok", "wrong", "unsure", "kink", "jump")
+
+
+def judge(f, at, claim, precision=FLOAT64):
+    length = abs(at) or 1.0
+
+    def g(t):
+        return np.array([np.float64(f(at + t * length))])
+
+    return measure(g, np.array([claim * length]), precision).finding
+
+
+def counts():
+    """Findings about random smooth expressions, by what was claimed."""
+    found = {
+        name: Counter() for name in ("right, float64", "right, float32 inside", "right, float32", "wrong")
+    }
+    for seed in range(EXPRESSIONS):
+        rng = np.random.default_rng(seed)
+        tree, at = grow(rng), somewhere(rng)
+        claim, single = slope(tree, at), float(np.float32(at))
+        rough = lambda x, tree=tree: np.float32(evaluate(tree, np.float32(x)))  # noqa: E731 -- two uses
+        exact = lambda x, tree=tree: evaluate(tree, np.float64(x))  # noqa: E731 -- two uses
+        found["right, float64"][judge(exact, at, claim)] += 1
+        found["right, float32 inside"][judge(rough, single, slope(tree, single))] += 1
+        found["right, float32"][judge(rough, single, slope(tree, single), FLOAT32)] += 1
+        if abs(claim) * (abs(at) or 1.0) > 1e-3 * abs(evaluate(tree, at)) + 1e-6:
+            found["wrong"].update(judge(exact, at, factor * claim) for factor in FACTORS)
+    return found
+
+
+def planted():
+    """Functions with a wrong custom rule, through `differentiate`."""
+    found = Counter()
+    for seed in range(THROUGH_JAX):
+        rng = np.random.default_rng(seed)
+        shape = [(), (5,), (40,), (3, 4)][seed % 4]
+        scale, factor = float(np.exp(rng.uniform(-2, 2))), FACTORS[seed % len(FACTORS)]
+        f = ruled(lambda x, s=scale: jnp.sin(s * x) + x, lambda x, s=scale: s * jnp.cos(s * x) + 1, factor)
+        x = jnp.asarray(rng.uniform(-2, 2, shape), jnp.float32)
+        check = differentiate(lambda x, f=f: jnp.sum(f(x)), x).check
+        found[check.finding] += 1
+    return found
+
+
+def ruled(value, rule, factor):
+    @jax.custom_jvp
+    def f(x):
+        return value(x)
+
+    f.defjvp(lambda points, tangents: (value(points[0]), factor * rule(points[0]) * tangents[0]))
+    return f
+
+
+def row(name, counter):
+    cells = " | ".join(f"{counter[finding]:,}" for finding in FINDINGS)
+    return f"| {name} | {sum(counter.values()):,} | {cells} |"
+
+
+def main():
+    warnings.simplefilter("ignore")
+    print(f"| claimed slope | cases | {' | '.join(FINDINGS)} |")
+    print(f"|---|---|{'---|' * len(FINDINGS)}")
+    for name, counter in counts().items():
+        print(row(name, counter))
+    print(row("wrong custom rules through JAX", planted()))
+
+
+if __name__ == "__main__":
+    main()
