@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from jaxmagic.errors import CannotPort
 from jaxmagic.port.layout import mark
 from jaxmagic.results import Span
@@ -163,7 +165,7 @@ def object_of(unit: Unit, node: ast.AST) -> Any:
         return MISSING
     value = unit.value_of(path[0])
     for name in path[1:]:
-        if value is MISSING or not isinstance(value, types.ModuleType | type):
+        if value is MISSING or not isinstance(value, types.ModuleType | type | np.ufunc):
             return MISSING
         value = getattr(value, name, MISSING)
     return value

@@ -22,7 +22,7 @@ from jaxmagic.port.desugar import Names, assign, is_put, is_whole, like, load, s
 from jaxmagic.port.expressions import Decisions, Env, Expressions, Held, Index, as_slice, is_full
 from jaxmagic.port.flow import Liveness, assigned, blocks, bound, parts, read
 from jaxmagic.port.names import numpy_name
-from jaxmagic.port.observe import NOTHING, Fact, Facts, Form
+from jaxmagic.port.observe import NOTHING, Fact, Facts, Form, form_of
 from jaxmagic.port.windows import Value, call
 
 # A loop without loops in it is written out by the compiler up to this many iterations.
@@ -57,6 +57,12 @@ class Statements(Expressions):
         """A lowered block; `env` becomes what holds after it."""
         found: list[ast.stmt] = []
         for i, node in enumerate(body):
+            if isinstance(node, ast.For | ast.While) and any(
+                isinstance(n, ast.Return) for n in ast.walk(node)
+            ):
+                raise self.unit.refuse(
+                    node, "A `return` in this loop depends on data.", "Return after the loop."
+                )
             if isinstance(node, ast.If) and returns(node) and not self.is_static(node.test, env):
                 return found + self._returning_if(node, body[i + 1 :], env)
             found += self.statement(node, env)
@@ -485,6 +491,8 @@ class Statements(Expressions):
                 and inner.targets[0].id == name
             ):
                 fact = self.fact(inner.value)
+                if isinstance(inner.value, ast.Constant):
+                    fact = Fact(frozenset({form_of(inner.value.value)}))
                 if fact.forms:
                     return fact
         return None
@@ -626,13 +634,7 @@ class Statements(Expressions):
         changed = assigned(node.body)
         if isinstance(node, ast.For):
             targets = {p.id for p in parts(node.target) if isinstance(p, ast.Name)}
-            if targets & self.live.after[id(node)]:
-                raise self.unit.refuse(
-                    node,
-                    f"`{sorted(targets)[0]}` is used after its loop.",
-                    "Keep its last value in another variable.",
-                )
-            changed = changed - targets
+            changed = (changed - targets) | (targets & self.live.after[id(node)])
         return sorted(changed & heads)
 
     def _inside(self, carry: list[str], env: Env) -> Env:
@@ -733,7 +735,7 @@ class Statements(Expressions):
         target = node.target.id
         inner[target] = Held(static=False)
         if len(args) < 3:
-            if target in assigned(node.body):
+            if target in assigned(node.body) or target in self.live.after[id(node)]:
                 index = self._index_name(inner)
                 return lower, upper, index, [self._first(target, load(index))]
             return lower, upper, target, []

@@ -225,13 +225,6 @@ class Desugar:
 
     def _put(self, node: ast.stmt, target: ast.Subscript, value: ast.expr) -> Iterator[ast.stmt]:
         """A store; what is stored into gets a name."""
-        fact = self.facts.of(self.unit, target.value)
-        if fact.forms and not fact.is_array:
-            raise self.unit.refuse(
-                node,
-                f"`{ast.unparse(target)} = …` changes a {next(iter(fact.forms)).kind} in place.",
-                "Use an array, or build a new value.",
-            )
         if (
             isinstance(target.value, ast.Attribute)
             and target.value.attr == "flat"
@@ -247,7 +240,15 @@ class Desugar:
                 node,
             )
             yield from self._hoisted(put(flat, target.slice, value, node))
-        elif isinstance(target.value, ast.Name):
+            return
+        fact = self.facts.of(self.unit, target.value)
+        if fact.forms and not fact.is_array:
+            raise self.unit.refuse(
+                node,
+                f"`{ast.unparse(target)} = …` changes a {next(iter(fact.forms)).kind} in place.",
+                "Use an array, or build a new value.",
+            )
+        if isinstance(target.value, ast.Name):
             yield from self._hoisted(like(ast.Assign([target], value), node))
         else:
             view = self.names.new("view")

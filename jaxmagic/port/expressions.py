@@ -206,8 +206,17 @@ class Expressions:
             cast.left = call("jnp.asarray", new.left, written_dtype)
             del cast.place  # type: ignore[attr-defined]
             return cast
-        del old
+        if isinstance(new, ast.Call) and self._casts_arguments(old, dtype):
+            cast_call = copy.copy(new)
+            cast_call.args = [call("jnp.asarray", new.args[0], written_dtype), *new.args[1:]]
+            return cast_call
         return call("jnp.asarray", new, written_dtype)
+
+    def _casts_arguments(self, old: ast.expr, dtype: str) -> bool:
+        """Whether a function of whole numbers computes with real ones in NumPy."""
+        if not isinstance(old, ast.Call) or not old.args or np.dtype(dtype).kind not in "fc":
+            return False
+        return self.fact(old.args[0]).kind in ("i", "u", "b") and numpy_name(self.unit, old.func) is not None
 
     def _generic(self, node: ast.expr, env: Env) -> Value:
         """Any other expression: its parts have to be plain."""
@@ -692,6 +701,8 @@ class Expressions:
     def _point(self, found: Index, i: int, part: ast.expr, env: Env) -> None:
         value = self.lower(part, env)
         fact = self.fact(part)
+        if isinstance(part, ast.List):
+            value = replace(value, node=call("jnp.array", value.node), ndim=fact.ndim)
         if fact.kind == "b" and not isinstance(part, ast.Constant) and (fact.ndim or value.ndim or 0) > 0:
             if not value.is_plain:
                 raise self.varying(part)

@@ -61,6 +61,17 @@ NUMPY: dict[str, Words] = {
 }
 
 
+# JAX has none of these, and `desugar` writes them as stores.
+REWRITTEN = (
+    "numpy.copyto",
+    "numpy.put",
+    "numpy.place",
+    "numpy.putmask",
+    "numpy.fill_diagonal",
+    "numpy.ndarray",
+)
+
+
 def check(unit: Unit) -> None:
     """Refuse what no later pass can port.
 
@@ -106,6 +117,8 @@ def _home(value: object) -> str:
 
 
 def _numpy(name: str) -> Words | None:
+    if name in REWRITTEN:
+        return None
     for known, words in NUMPY.items():
         if name == known or name.startswith(f"{known}."):
             return words

@@ -52,12 +52,9 @@ def copied(value: Any) -> Any:
 
 
 def needs_x64(values: Any) -> bool:
-    """Whether any array or NumPy scalar among the values has 64-bit numbers."""
-    return any(
-        np.asarray(leaf).dtype.itemsize >= 8
-        for leaf in jax.tree.leaves(values)
-        if isinstance(leaf, np.ndarray | np.generic)
-    )
+    """Whether any of the inputs has 64-bit numbers; Python's own have, where no array says otherwise."""
+    arrays = [leaf for leaf in jax.tree.leaves(values) if isinstance(leaf, np.ndarray | np.generic)]
+    return not arrays or any(leaf.dtype.itemsize >= 8 for leaf in arrays)
 
 
 def on_jax(value: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.decide import Statements
 from jaxmagic.port.desugar import Desugar, Names
+from jaxmagic.port.exits import Exits
 from jaxmagic.port.expressions import Decisions, Env, Held
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.views import Views, keep_parameters, returned_with
@@ -71,6 +72,7 @@ def _plain(
     parameters = [a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
     returns = any(isinstance(n, ast.Return) and not _is_none(n.value) for n in ast.walk(unit.node))
     body = Desugar(unit, facts, names, mutated, returning).block(copy.deepcopy(unit.node).body)
+    body = Exits(unit, names).block(body)
     views = Views(unit, facts, body, frozenset(parameters), names)
     body, held = keep_parameters(unit, views.body, names)
     changed = tuple(name for name in parameters if name in held)

@@ -12,7 +12,7 @@ import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jaxmagic.port.collect import Unit
+from jaxmagic.port.collect import Unit, local_names
 from jaxmagic.port.desugar import Names, assign, is_put, like, load, put, store
 from jaxmagic.port.flow import Liveness, assigned, blocks, bound, read
 from jaxmagic.port.names import numpy_name
@@ -59,6 +59,7 @@ class Views:
         self.facts = facts
         self.names = names
         self.parameters = parameters
+        self.own = local_names(unit.function)
         self.changed: set[str] = set()
         self.live = Liveness(body, parameters)
         self.body = self.block(body, {})
@@ -118,7 +119,11 @@ class Views:
             at = views[at].base
         own = self._chain(name, views)
         for other in self._family(root, views):
-            if other not in own and other in self.live.after[id(node)] and (seen is None or other in seen):
+            if (
+                other not in own
+                and other in self.live.after[id(node)]
+                and (seen is None or other in seen or other not in self.own)
+            ):
                 again = assign(other, copy.deepcopy(views[other].value), node)
                 yield again
         known = {*self._family(root, views), root}
@@ -157,7 +162,9 @@ class Views:
         elif view.kind == "reshape":
             shape = ast.Attribute(load(view.base), "shape", ast.Load())
             value = ast.Call(ast.Attribute(value, "reshape", ast.Load()), [shape], [])
-        return assign(view.base, value, node)
+        through = assign(view.base, value, node)
+        through.stores = frozenset({view.base})  # type: ignore[attr-defined]
+        return through
 
     def _bind(self, node: ast.stmt, views: dict[str, View]) -> None:
         """What a statement's new bindings look at."""
