@@ -590,6 +590,32 @@ def test_what_has_no_gradient_says_so():
     assert result.contenders["jax.grad"].obstacle.startswith("A gradient needs one number")
 
 
+@pytest.mark.parametrize(
+    ("function", "x"),
+    [(lambda x: np.sin(x).sum() * 2.0, np.arange(5.0)), (lambda x: jnp.sin(x).sum() * 2.0, jnp.arange(5.0))],
+)
+def test_precisions_race_each_other(function, x):
+    result = bench.run_precisions(
+        Target(function=function, args=(x,)), ["float32", "float64"], tools=ticking()
+    )
+    assert [side.obstacle for side in result.contenders.values()] == [""] * 4
+    assert result.agreement.dtypes == {
+        "numpy float32": "float32",
+        "jax.jit float32": "float32",
+        "numpy float64": "float64",
+        "jax.jit float64": "float64",
+    }
+    assert result.agreement.ok
+    assert result.speedup("jax.jit float32", over="jax.jit float64").estimate > 0
+    lost = next(note.text for note in result.notes if note.kind == "lost precision")
+    assert lost.startswith("On NumPy the result in float32 differs from that in float64 by ")
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(BadTarget, match="`float65` is no precision"):
+        bench.run_precisions(Target(function=np.sin, args=(1.0,)), ["float65"])
+
+
 # -- numbers for machines -------------------------------------------------------------------------
 
 

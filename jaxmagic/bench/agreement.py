@@ -66,18 +66,23 @@ def worst(parts: Sequence[Difference]) -> Difference:
     )
 
 
-def agreement(outcomes: Mapping[str, Outcome]) -> Agreement:
-    """How the outcomes of several contenders agree with the first one's."""
-    reference, *others = outcomes
-    found = {name: compare(outcomes[reference], outcomes[name]) for name in others}
+def agreement(outcomes: Mapping[str, Outcome], references: Mapping[str, str] | None = None) -> Agreement:
+    """How the outcomes of several contenders agree with the first one's, or with their references'."""
+    first = next(iter(outcomes))
+    pairs = {name: (references or {}).get(name, first) for name in outcomes}
+    found = {
+        f"{other} against {name}": compare(outcomes[other], outcomes[name])
+        for name, other in pairs.items()
+        if other != name and other in outcomes
+    }
     total = worst(list(found.values()))
-    bad = next((name for name, difference in found.items() if not difference.ok), None)
+    bad = next((pair for pair, difference in found.items() if not difference.ok), None)
     return Agreement(
         ok=bad is None if found else None,
         max_abs_error=total.absolute if found else None,
         max_rel_error=total.relative if found else None,
         dtypes={name: dtypes(outcome.result) for name, outcome in outcomes.items()},
-        where=f"{reference} against {bad}: {found[bad].where}" if bad is not None else "",
+        where=f"{bad}: {found[bad].where}" if bad is not None else "",
     )
 
 

@@ -52,6 +52,7 @@ class Course:
         tools: clock, dice and stop-watch.
         watch: is told, now and then.
         order: the names of the contenders, the reference first.
+        references: with whom each is compared, where not with the first.
         sides: those that are ready; `out` those that could not run.
         wide: whether JAX computes with 64 bits.
         said: notes made on the way.
@@ -63,6 +64,7 @@ class Course:
     tools: Instruments
     watch: Watch | None = None
     order: tuple[str, ...] = ()
+    references: Mapping[str, str] = field(default_factory=dict)
     sides: dict[str, Side] = field(default_factory=dict)
     out: dict[str, Contender] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
@@ -103,7 +105,7 @@ class Course:
     @property
     def scope(self) -> Callable[[], AbstractContextManager[Any]]:
         """What JAX runs in: 64 bits where they are needed, else as the user set it."""
-        return functools.partial(jax.enable_x64, self.wide) if self.wide else nullcontext
+        return scope_for(self.wide)
 
     def add(self, name: str, make: Callable[[], Side], *, share: float = 1.0, grace: float = GRACE) -> None:
         """Make a side ready; when that fails or takes too long, it is out, and it is said why.
@@ -159,7 +161,7 @@ class Course:
             dtypes = {name: agreement.dtypes(outcome.result) for name, outcome in outcomes.items()}
             self.agreement = Agreement(ok=None, dtypes=dtypes, where=RANDOM)
         elif outcomes:
-            self.agreement = agreement.agreement(outcomes)
+            self.agreement = agreement.agreement(outcomes, self.references)
             self.excuse_chaos(outcomes[next(iter(outcomes))])
         self.sides = {name: replace(side, outcome=None) for name, side in self.sides.items()}
 
@@ -257,6 +259,11 @@ class Course:
 
 
 RANDOM = "the results are random: two runs of the same code differ"
+
+
+def scope_for(wide: bool) -> Callable[[], AbstractContextManager[Any]]:
+    """64 bits, or as the user set it."""
+    return functools.partial(jax.enable_x64, wide) if wide else nullcontext
 
 
 def _is_rounding(found: Agreement) -> bool:

@@ -35,6 +35,18 @@ def as_they_are(tree: Any) -> Any:
     return _map(lambda leaf: jnp.array(leaf) if isinstance(leaf, jax.Array) else _to_numpy(leaf), tree)
 
 
+def cast(tree: Any, dtype: str) -> Any:
+    """The same with every floating-point array and NumPy scalar in another precision, on NumPy."""
+    return _map(lambda leaf: np.asarray(leaf).astype(dtype) if _is_floating(leaf) else leaf, tree)
+
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def _is_floating(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
 def has_state(leaf: Any) -> bool:
     """Whether a call changes it as it uses it: NumPy's random generators."""
     return isinstance(leaf, np.random.Generator | np.random.RandomState)

@@ -98,7 +98,8 @@ def _say_alone(result: Benchmark) -> Words:
 
 def _say_fastest(result: Benchmark) -> Words:
     first, second, *_ = sorted(_timed(result), key=lambda name: result.contenders[name].typical or 0.0)
-    return words(strong(first), " is ") + _times(result.speedup(first, over=second), second) + words(".")
+    times = _times(result.speedup(first, over=second), _label(second))
+    return words(strong(_label(first)), " is ") + times + words(".")
 
 
 def _say_gradient(result: Benchmark) -> Words:
@@ -386,4 +387,6 @@ def _fact(value: object) -> str:
 
 
 def _label(name: str) -> str:
-    return _LABELS.get(name, name)
+    """What a contender is called; a precision stands behind its name."""
+    kind, space, rest = name.partition(" ")
+    return _LABELS.get(kind, kind) + space + rest

@@ -1,0 +1,174 @@
+"""Who races: from a target to the sides of a race."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from jaxmagic.analysis.inputs import plain
+from jaxmagic.bench import agreement, contenders, inputs, programs
+from jaxmagic.bench.agreement import Outcome
+from jaxmagic.bench.captures import on_numpy, uses_jax
+from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, obstacle, scope_for
+from jaxmagic.bench.instruments import Instruments, TimeIsUp
+from jaxmagic.port import port
+from jaxmagic.port.prove import NUDGES, nudged
+from jaxmagic.results import Note, Port
+from jaxmagic.target import Target
+
+Others = Callable[[Course, Target], None]
+
+# The shares of the budget that the port, and the first calls of the eager side, may take; and what
+# jit gets when one call of NumPy has used it all up, for then one really wants to know.
+PORT_SHARE = 0.25
+EAGER_SHARE = 0.2
+JIT_GRACE = 1.0
+
+
+def is_jax(target: Target) -> bool:
+    """Whether a target is JAX code already: by its inputs, or by what it and its helpers mention."""
+    leaves = jax.tree_util.tree_leaves((target.args, dict(target.kwargs)))
+    return any(isinstance(leaf, jax.Array) for leaf in leaves) or uses_jax(target.function)
+
+
+def numpy_code(course: Course, others: Others) -> None:
+    """NumPy code: the function as it is, and the others on its port."""
+    numpy = contenders.by_numpy(NUMPY, course.target, course.tools)
+    course.sides[NUMPY] = numpy
+    announce(course, numpy.first_call)
+    course.again(NUMPY)
+    course.wide = course.wide or inputs.is_64_bit(numpy.outcome and numpy.outcome.result)
+    target, tools = course.target, course.tools
+    course.nudged = lambda: _nudged(target, tools)
+    try:
+        with course.scope():
+            course.port = ported(course)
+    except Exception as error:  # noqa: BLE001 - whatever stops the port is the obstacle of both sides
+        course.out |= {name: obstacle(name, error, course.target) for name in course.order[1:]}
+        return
+    others(course, replace(course.target, function=course.port.function))
+
+
+def jax_code(course: Course, others: Others) -> None:
+    """JAX code: the same on NumPy where that runs, and the others on the code itself."""
+    target = course.target
+
+    def swapped() -> contenders.Side:
+        return contenders.by_numpy(NUMPY, replace(target, function=on_numpy(target.function)), course.tools)
+
+    course.add(NUMPY, swapped)
+    others(course, target)
+
+
+def labelled(course: Course, functions: Mapping[str, Callable[..., Any]]) -> None:
+    """Callables by their labels, each as it is."""
+    course.order = tuple(functions)
+    for name, function in functions.items():
+        course.add(name, _as_is(course, name, function))
+
+
+def _as_is(course: Course, name: str, function: Callable[..., Any]) -> Callable[[], contenders.Side]:
+    target = replace(course.target, function=function, name=name)
+    return lambda: contenders.as_is(name, target, course.tools, course.scope)
+
+
+def op_by_op_and_jit(course: Course, target: Target) -> None:
+    """The function on JAX, without and with jit."""
+    read, tools, scope = _reader(course), course.tools, course.scope
+    course.add(JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE)
+    course.add(EAGER, lambda: contenders.eagerly(EAGER, target, read, tools, scope), share=EAGER_SHARE)
+
+
+def jit_and_gradient(course: Course, target: Target) -> None:
+    """Jit of the function, and of the function with its gradient."""
+    read, tools, scope = _reader(course), course.tools, course.scope
+    course.add(JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE)
+    takes = operator.itemgetter(0) if course.port and course.port.mutated else _itself
+    both = replace(target, function=programs.with_gradient(plain(target.function), takes))
+    course.add(GRADIENT, lambda: contenders.by_jit(GRADIENT, both, contenders.of_value(read), tools, scope))
+
+
+def precisions(course: Course, dtypes: Sequence[str]) -> None:
+    """NumPy and jit in each precision; the sides of one precision are compared with each other."""
+    names = {dtype: (f"{NUMPY} {dtype}", f"{JIT} {dtype}") for dtype in dtypes}
+    course.order = tuple(name for pair in names.values() for name in pair)
+    course.references = {name: pair[0] for pair in names.values() for name in pair}
+    for dtype, pair in names.items():
+        args, kwargs = inputs.cast((course.target.args, dict(course.target.kwargs)), dtype)
+        _one_precision(course, replace(course.target, args=args, kwargs=kwargs), *pair)
+    _say_lost(course, {dtype: names[dtype][0] for dtype in dtypes})
+
+
+def _one_precision(course: Course, target: Target, numpy: str, jit: str) -> None:
+    tools, already = course.tools, is_jax(target)
+
+    def plain_side() -> contenders.Side:
+        function = on_numpy(target.function) if already else target.function
+        return contenders.by_numpy(numpy, replace(target, function=function), tools)
+
+    def jit_side() -> contenders.Side:
+        if already:
+            return contenders.by_jit(jit, target, contenders.as_returned, tools, scope)
+        with scope():
+            found = port(target.function, *target.args, **target.kwargs)
+        course.port = course.port or found
+        ported = replace(target, function=found.function)
+        return contenders.by_jit(jit, ported, contenders.as_ported(found), tools, scope)
+
+    course.add(numpy, plain_side)
+    side = course.sides.get(numpy)
+    result = side.outcome.result if side and side.outcome else None
+    scope = scope_for(inputs.is_64_bit((target.args, dict(target.kwargs), result)))
+    course.add(jit, jit_side, grace=JIT_GRACE)
+
+
+def _say_lost(course: Course, names: Mapping[str, str]) -> None:
+    """By how much each precision's result differs from that of the last one."""
+    outcomes = {dtype: course.sides[name].outcome for dtype, name in names.items() if name in course.sides}
+    *others, last = outcomes.items() or [("", None)]
+    for dtype, outcome in others:
+        if outcome is not None and last[1] is not None:
+            apart = agreement.compare(last[1], outcome).relative
+            text = (
+                f"On NumPy the result in {dtype} differs from that in {last[0]} by {apart:.1e} of its size."
+            )
+            course.said.append(Note(kind="lost precision", text=text))
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
+def _reader(course: Course) -> contenders.Reader:
+    return contenders.as_ported(course.port) if course.port else contenders.as_returned
+
+
+def announce(course: Course, seconds: float) -> None:
+    """Say that a call is long as soon as that is known."""
+    if seconds > course.budget / 2:
+        text = f"One call on NumPy takes {seconds:.3g} s, so it was not repeated."
+        course.said.append(Note(kind="long call", text=text))
+    course.report(NUMPY)
+
+
+def _nudged(target: Target, tools: Instruments) -> Outcome:
+    """What NumPy does with inputs that are changed by a rounding error."""
+    args, kwargs = nudged((target.args, dict(target.kwargs)), NUDGES[-1])
+    outcome = contenders.by_numpy(NUMPY, replace(target, args=args, kwargs=kwargs), tools).outcome
+    return outcome or Outcome(result=None)
+
+
+def ported(course: Course) -> Port:
+    """The port, proved on the inputs; by its names alone where that takes too long."""
+    target, share = course.target, PORT_SHARE * course.budget
+    if course.sides[NUMPY].expected > share / 2:
+        return port(target.function)
+    try:
+        with course.tools.cut_off(share):
+            return port(target.function, *target.args, **target.kwargs)
+    except TimeIsUp:
+        return port(target.function)
