@@ -566,7 +566,7 @@ def flag(x, up):
     return x - 1
 
 
-@kernel(lambda: [vec(), None], lambda: [vec(), vec()])
+@kernel(lambda: [vec(), None], lambda: [vec(), None])
 def default_none(x, w=None):
     if w is None:
         w = np.ones_like(x)

@@ -19,7 +19,17 @@ import numpy as np
 from jaxmagic.errors import CannotPort
 from jaxmagic.port.collect import Unit
 from jaxmagic.port.desugar import Names, assign, is_put, is_whole, like, load, store
-from jaxmagic.port.expressions import Decisions, Env, Expressions, Held, Index, as_slice, is_full
+from jaxmagic.port.expressions import (
+    LOST,
+    Decisions,
+    Env,
+    Expressions,
+    Held,
+    Index,
+    as_slice,
+    beside,
+    is_full,
+)
 from jaxmagic.port.flow import Liveness, assigned, blocks, bound, parts, read
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.observe import NOTHING, Fact, Facts, Form, form_of
@@ -52,6 +62,7 @@ class Statements(Expressions):
         self.names = names
         self.live = Liveness(body)
         self.loops: dict[str, tuple[str, int]] = {}
+        self.rolled = 0
 
     def block(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
         """A lowered block; `env` becomes what holds after it."""
@@ -66,7 +77,15 @@ class Statements(Expressions):
             if isinstance(node, ast.If) and returns(node) and not self.is_static(node.test, env):
                 return found + self._returning_if(node, body[i + 1 :], env)
             found += self.statement(node, env)
+            self._lose(assigned([node]), env)
         return found
+
+    def _lose(self, changed: frozenset[str], env: Env) -> None:
+        """Names whose counting elements were said in terms of what has changed."""
+        for name, held in list(env.items()):
+            if held.value is not None and held.value is not LOST and name not in changed:
+                if read(held.value.condition()) & changed:
+                    env[name] = Held(static=False, value=LOST)
 
     def statement(self, node: ast.stmt, env: Env) -> list[ast.stmt]:
         """A lowered statement."""
@@ -97,7 +116,19 @@ class Statements(Expressions):
     def _expr(self, node: ast.Expr, env: Env) -> list[ast.stmt]:
         if isinstance(node.value, ast.Constant):
             return [node]
+        if self.rolled and self._grows(node.value):
+            raise self.unit.refuse(
+                node,
+                f"`{ast.unparse(node)}` makes a list longer in a loop.",
+                "Fill an array of the final size.",
+            )
         return [like(ast.Expr(self.plain(node.value, env)), node)]
+
+    def _grows(self, node: ast.expr) -> bool:
+        """Whether a method changes a list or another container."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return False
+        return any(form.kind in NOT_CARRIED for form in self.fact(node.func.value).forms)
 
     def _assert(self, node: ast.Assert, env: Env) -> list[ast.stmt]:
         return [node] if self.is_static(node.test, env) else []
@@ -238,18 +269,14 @@ class Statements(Expressions):
             raise self.varying(index.parts[0])
         own = self.fact(old)
         scalar = own.is_scalar or isinstance(old, ast.Constant) or value.ndim == 0
-        same = value.mask is not None and ast.unparse(value.mask) == ast.unparse(index.mask)
+        extra = (fact.ndim or 0) - (index.mask_ndim or 0)
+        condition = beside(index.mask, extra)
+        same = value.mask is not None and ast.unparse(value.mask) == ast.unparse(condition)
         if not scalar and not same:
             raise self.unit.refuse(
                 old,
                 f"`{ast.unparse(old)}` has one element for each true element of a mask.",
                 "Compute it for all elements and choose with `np.where`.",
-            )
-        condition = copy.deepcopy(index.mask)
-        if fact.ndim is not None and index.mask_ndim is not None and fact.ndim > index.mask_ndim:
-            extra = [ast.Constant(None)] * (fact.ndim - index.mask_ndim)
-            condition = ast.Subscript(
-                condition, ast.Tuple([ast.Constant(Ellipsis), *extra], ast.Load()), ast.Load()
             )
         return call("jnp.where", condition, self._as_dtype(base, fact, value.node, old), base)
 
@@ -619,7 +646,7 @@ class Statements(Expressions):
         head = self._entry(node, carry, env)
         inner = self._inside(carry, env)
         lower, upper, index, first = self._iteration(node, env, inner)
-        body = [*first, *self.block(node.body, inner)]
+        body = [*first, *self._inner(node.body, inner)]
         name = self.names.new(f"step_{_plain_name(node.target)}")
         self.loops[name] = (self.unit.name, node.key)  # type: ignore[attr-defined]
         step = self._step(name, [index], carry, body, node)
@@ -627,6 +654,14 @@ class Statements(Expressions):
             env[known] = Held(static=False)
         result = call("lax.fori_loop", lower, upper, load(name), _tuple(carry))
         return [*head, step, _bind(carry, result)]
+
+    def _inner(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
+        """The body of a loop that the compiler rolls."""
+        self.rolled += 1
+        try:
+            return self.block(body, env)
+        finally:
+            self.rolled -= 1
 
     def _carry(self, node: ast.For | ast.While) -> list[str]:
         """Names that an iteration changes and a later one, or what follows, needs."""
@@ -881,7 +916,7 @@ class Statements(Expressions):
         test = self.truth(node.test, inner)
         going = self._step(self.names.new("going_on"), [], carry, [], node)
         going.body[-1] = self._ending(test)
-        body = self.block(node.body, inner)
+        body = self._inner(node.body, inner)
         name = self.names.new("step")
         self.loops[name] = (self.unit.name, node.key)  # type: ignore[attr-defined]
         step = self._step(name, [], carry, body, node)

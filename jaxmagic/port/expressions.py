@@ -78,6 +78,8 @@ class Held:
 
 
 Env = dict[str, Held]
+# Which elements of a name count can no longer be said: what the condition was made of has changed.
+LOST = Value(node=ast.Constant(None), mask=ast.Constant(None))
 
 
 @dataclass(slots=True)
@@ -247,6 +249,8 @@ class Expressions:
 
     def _name(self, node: ast.Name, env: Env) -> Value:
         held = env.get(node.id)
+        if held is not None and held.value is LOST:
+            raise self.varying(node)
         if held is not None and held.value is not None:
             return replace(held.value, node=node)
         return Value(node=node, ndim=self.fact(node).ndim)
@@ -547,9 +551,12 @@ class Expressions:
             k.arg != "axis" or not isinstance(k.value, ast.Constant) or k.value.value is not None
             for k in node.keywords
         ):
-            if value.ndim != 1:
+            axis = [ast.unparse(a) for a in [*rest, *(k.value for k in node.keywords)]]
+            if value.ndim != 1 and not (value.mask is not None and axis == ["0"]):
                 raise self.varying(node)
         keywords: dict[str, ast.expr] = {"where": value.condition()}
+        if value.ndim != 1 and (rest or node.keywords):
+            keywords = {"axis": ast.Constant(0), **keywords}
         if short in EXTREMES:
             kind = self.fact(node).kind
             limit = (
@@ -569,7 +576,7 @@ class Expressions:
                 value.node,
                 **keywords,
             ),
-            ndim=0,
+            ndim=self.fact(node).ndim,
         )
 
     def _flipped(self, node: ast.Call, value: Value) -> Value:
@@ -680,9 +687,10 @@ class Expressions:
     def _masked(self, node: ast.Subscript, base: Value, index: Index) -> Value:
         """`x[mask]`: the whole of `x`, of which the masked elements count."""
         fact = self.fact(node.value)
-        if len(index.parts) != 1 or fact.ndim != index.mask_ndim:
+        if len(index.parts) != 1 or fact.ndim is None or index.mask is None or index.mask_ndim is None:
             raise self.varying(node)
-        return Value(node=base.node, mask=index.mask, ndim=1)
+        extra = fact.ndim - index.mask_ndim
+        return Value(node=base.node, mask=beside(index.mask, extra), ndim=1 + extra)
 
     def index(self, node: ast.Subscript, env: Env) -> Index:
         """What an index selects."""
@@ -826,6 +834,14 @@ class Index:
             return None
         points = sum(not isinstance(p, ast.Slice) and not _is_new(p) and not _is_dots(p) for p in self.parts)
         return self.ndim - points + sum(_is_new(p) for p in self.parts)
+
+
+def beside(mask: ast.expr, extra: int) -> ast.expr:
+    """A mask over the first axes, with more axes after them."""
+    if not extra:
+        return mask
+    index = ast.Tuple([ast.Constant(Ellipsis), *(ast.Constant(None) for _ in range(extra))], ast.Load())
+    return ast.Subscript(copy.deepcopy(mask), index, ast.Load())
 
 
 def _is_new(part: ast.expr) -> bool:

@@ -270,28 +270,51 @@ def keep_parameters(unit: Unit, body: list[ast.stmt], names: Names) -> tuple[lis
     """
     parameters = [a.arg for a in _all_arguments(unit.node.args)]
     held: dict[str, str] = {}
+    for name in parameters:
+        changed, body, kept = _kept(unit, body, name, names)
+        if changed:
+            held[name] = kept
+    return body, held
+
+
+def _kept(unit: Unit, body: list[ast.stmt], name: str, names: Names) -> tuple[bool, list[ast.stmt], str]:
+    """Whether a parameter's own array changes, the body, and the name that holds the array at the end."""
     result: list[ast.stmt] = []
-    rebound: set[str] = set()
-    seen: set[str] = set()
+    changed, kept, original = False, name, True
     for node in body:
-        new = _rebound(node) & set(parameters) - rebound
-        inside = all_stores([node])
-        for name in sorted(new):
-            if name in inside and not isinstance(node, ast.Assign):
-                raise unit.refuse(
-                    node,
-                    f"`{name}` is changed in place and bound anew in one loop.",
-                    f"Use another name for the new value of `{name}`.",
-                )
-            if name in seen:
-                kept = names.new(f"{name}_changed")
-                result.append(like(ast.Assign([store(kept)], load(name)), node))
-                result[-1].origin = ast.Pass()  # type: ignore[attr-defined]
-                held[name] = kept
-        rebound |= new
-        seen |= inside - rebound
+        was, still, stored = _original(node, name, original=original)
+        changed = changed or stored
+        if was and not still and changed:
+            if not isinstance(node, ast.Assign):
+                text = f"`{name}` is changed in place and bound anew in one loop or branch."
+                raise unit.refuse(node, text, f"Use another name for the new value of `{name}`.")
+            kept = names.new(f"{name}_changed")
+            holding = like(ast.Assign([store(kept)], load(name)), node)
+            holding.origin = ast.Pass()
+            result.append(holding)
+        original = still
         result.append(node)
-    return result, held | {name: name for name in seen if name in parameters and name not in held}
+    return changed, result, kept
+
+
+def _original(node: ast.stmt, name: str, *, original: bool) -> tuple[bool, bool, bool]:
+    """Whether a name may mean the caller's array before and after a statement, and it is changed there."""
+    if not isinstance(node, ast.If | ast.For | ast.While):
+        stored = original and name in stores(node)
+        rebound = name in bound(node) - stores(node)
+        return original, original and not rebound, stored
+    stored, after = False, []
+    loops = isinstance(node, ast.For | ast.While)
+    for block in (node.body, node.orelse):
+        state = original and name not in (bound(node) if loops else ())
+        for inner in block:
+            _, state, here = _original(inner, name, original=state)
+            stored = stored or here
+        after.append(state)
+    rebound = name in _rebound(node)
+    if rebound and stored and original:
+        return True, False, True
+    return original, any(after) if not loops else original and not rebound, stored
 
 
 def _all_arguments(arguments: ast.arguments) -> list[ast.arg]:
