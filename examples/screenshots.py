@@ -49,7 +49,7 @@ def main(wanted: list[str]) -> None:
     for theme, long in THEMES.items():
         with Lab() as lab:
             lab.theme(long)
-            with Browser(lab, width=1120) as browser:
+            with Browser(lab, width=1400) as browser:
                 for name, cell in CELLS.items():
                     if not wanted or name in wanted:
                         picture(lab, browser, name, cell, theme)
@@ -111,7 +111,7 @@ def overview(lab: Lab, browser: Browser) -> None:
     )
     browser.run_all(page)
     page.wait_for_function("() => document.querySelectorAll('.jm-live').length >= 3", timeout=30_000)
-    page.set_viewport_size({"width": 1120, "height": 2600})
+    page.set_viewport_size({"width": 1400, "height": 2600})
     page.wait_for_timeout(1000)
     hover(page)
     page.wait_for_timeout(300)
