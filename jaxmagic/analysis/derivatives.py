@@ -106,7 +106,7 @@ def _nothing(inputs: Inputs, target: Target, wanted: set[int], *, asked: bool) -
     if not leaves:
         return CannotDifferentiate(
             f"`{target.name}` has no inputs, so there is nothing to differentiate by.",
-            fix="Make what varies an argument, such as `def f(x): …`.",
+            fix="Give what varies a name, `x = 2.0` and `jnp.sin(x)`, or make it an argument: `def f(x): …`.",
         )
     shown = ", ".join(f"`{leaf.path}` is {KINDS[leaf.role]}" for leaf in leaves[:4])
     which = (

@@ -57,6 +57,13 @@ class Lab:
         found = self._program(order)(list(points), self.fixed)
         return [np.asarray(block, np.float64) for block in found]
 
+    def placed(self, vectors: Sequence[Floats | None]) -> tuple[Sequence[Any], Sequence[Any]]:
+        """The points and a direction, on the device where moving them at each step would be dear."""
+        if sum(p.size for p in self.points) <= LARGE:
+            return self.points, vectors
+        moved = [None if v is None else jnp.asarray(v, self.dtype) for v in vectors]
+        return [jnp.asarray(p) for p in self.points], moved
+
     def _program(self, order: int) -> Callable[..., list[Any]]:
         if order not in self.compiled:
             self.compiled[order] = self._compiled(order)
@@ -154,9 +161,10 @@ def _measure_level(lab: Lab, order: int, claims: list[Floats]) -> Iterator[tuple
     affordable = int(PATIENCE / (seconds * 2 * lab.precision.rungs[0] + 1e-9))
     coarse = affordable < len(plan)
     for direction in plan[: max(2 * affordable, 1 if seconds < PATIENCE else 0)]:
+        points, vectors = lab.placed(direction.vectors)
 
-        def along(t: float, vectors: Sequence[Floats | None] = direction.vectors) -> Floats:
-            return rows.project(lab.level(order - 1, _step(lab.points, t, vectors)))
+        def along(t: float, points: Any = points, vectors: Any = vectors) -> Floats:
+            return rows.project(lab.level(order - 1, _step(points, t, vectors)))
 
         measured = checks.measure(along, rows.slope(direction.vectors), lab.precision, coarse=coarse)
         yield direction, direction.per_unit(measured)
@@ -168,7 +176,7 @@ def _timed(call: Callable[[], list[Floats]]) -> tuple[float, list[Floats]]:
     return time.perf_counter() - start, found
 
 
-def _step(points: Sequence[Floats], t: float, vectors: Sequence[Floats | None]) -> list[Any]:
+def _step(points: Sequence[Any], t: float, vectors: Sequence[Any]) -> list[Any]:
     return [p if v is None else p + (t * v).astype(p.dtype) for p, v in zip(points, vectors, strict=True)]
 
 

@@ -121,7 +121,9 @@ def _effect(leaf: Partial) -> float:
 
 def _ranked(leaves: Sequence[Partial]) -> list[Partial]:
     """The most effective first; what is not a number last."""
-    return sorted(leaves, key=lambda leaf: -abs(_effect(leaf)) if math.isfinite(_effect(leaf)) else math.inf)
+    effects = [abs(_effect(leaf)) for leaf in leaves]
+    places = sorted(range(len(leaves)), key=lambda i: -effects[i] if math.isfinite(effects[i]) else math.inf)
+    return [leaves[i] for i in places]
 
 
 def _numbers(value: Any) -> npt.NDArray[np.float64] | None:
