@@ -503,6 +503,41 @@ class Benchmark:
         return pandas.DataFrame(rows, columns=["contender", "batch", "seconds"])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A race at one size."""
+
+    size: int
+    benchmark: Benchmark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """The same race at several sizes.
+
+    Args:
+        name: what is raced.
+        parameter: what the size is called.
+        points: the races, by growing size; fewer than asked for when it ended early.
+        crossover: the size from which jit is ahead of NumPy at all larger ones too, between two sizes
+            by a straight line in the logarithms; None when there is none within the sizes.
+        elapsed: seconds taken.
+        interrupted: stopped by the user before its end.
+    """
+
+    name: str
+    parameter: str
+    points: tuple[Point, ...]
+    crossover: Interval | None
+    elapsed: float
+    interrupted: bool = False
+    notes: tuple[Note, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it for `json.dumps`."""
+        return {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
+
+
 def plain(value: Any) -> Any:
     """A result as JSON knows it: numbers that are not finite become their names, functions None."""
     if value is None or isinstance(value, bool | int | str):

@@ -80,6 +80,26 @@ def break_even(slow: float, fast: float, first: float) -> int | None:
     return max(1, math.ceil((first - fast) / (slow - fast)))
 
 
+def crossing(sizes: Sequence[float], ratios: Sequence[float]) -> float | None:
+    """The size from which on all ratios are above 1, on straight lines in the logarithms.
+
+    Args:
+        sizes: growing.
+        ratios: one at each size.
+
+    Returns:
+        None when the last ratio is not above 1, or when all are.
+    """
+    ahead = len(ratios)
+    while ahead > 0 and ratios[ahead - 1] > 1:
+        ahead -= 1
+    if not 0 < ahead < len(ratios):
+        return None
+    below, above = math.log(ratios[ahead - 1]), math.log(ratios[ahead])
+    start, end = math.log(sizes[ahead - 1]), math.log(sizes[ahead])
+    return math.exp(start + (end - start) * -below / (above - below))
+
+
 def _around(estimate: float, figures: Sequence[float]) -> Interval:
     """A 95 % interval for positive figures, symmetric in the logarithm; open-ended if unknown.
 

@@ -84,22 +84,22 @@ def _say_alone(result: Benchmark) -> Words:
     (name,) = _timed(result)
     out = [side.name for side in result.contenders.values() if side.typical is None]
     sentence = words(
-        f"{_label(name)} takes ", strong(units.seconds(result.contenders[name].typical)), " a call"
+        f"{label(name)} takes ", strong(units.seconds(result.contenders[name].typical)), " a call"
     )
     if not out:
         return sentence + words(".")
     others = (
         "JAX"
         if set(out) in ({EAGER, JIT}, {JIT, GRADIENT})
-        else units.listed([_label(other) for other in out])
+        else units.listed([label(other) for other in out])
     )
     return sentence + words("; ", strong(f"{others} could not run it"), ".")
 
 
 def _say_fastest(result: Benchmark) -> Words:
     first, second, *_ = sorted(_timed(result), key=lambda name: result.contenders[name].typical or 0.0)
-    times = _times(result.speedup(first, over=second), _label(second))
-    return words(strong(_label(first)), " is ") + times + words(".")
+    times = _times(result.speedup(first, over=second), label(second))
+    return words(strong(label(first)), " is ") + times + words(".")
 
 
 def _say_gradient(result: Benchmark) -> Words:
@@ -141,7 +141,7 @@ _SENTENCES: tuple[tuple[Callable[[Benchmark], bool], Callable[[Benchmark], Words
 
 def _say_running(result: Benchmark) -> Words:
     sides = [(name, side.typical) for name, side in result.contenders.items() if side.typical is not None]
-    so_far = units.listed([f"{_label(name)} {units.seconds(typical, 2)}" for name, typical in sides])
+    so_far = units.listed([f"{label(name)} {units.seconds(typical, 2)}" for name, typical in sides])
     return words("Racing ", strong(result.name), f": {so_far} a call so far." if sides else " …")
 
 
@@ -253,7 +253,7 @@ def _obstacles(result: Benchmark) -> tuple[Aside, ...]:
 
 def _obstacle(side: Contender, both: bool) -> str:
     """What stopped a side, with its source line and the fix; said of JAX when it stops both its sides."""
-    owner = "JAX" if both and side.name in (EAGER, JIT, GRADIENT) else _label(side.name)
+    owner = "JAX" if both and side.name in (EAGER, JIT, GRADIENT) else label(side.name)
     where = f" Line {side.span.line}: `{side.excerpt.strip()}`." if side.span and side.excerpt else ""
     fix = f" {side.fix[:1].upper()}{side.fix[1:].rstrip('.')}." if side.fix else ""
     return f"{owner}: {side.obstacle.rstrip('.')}.{where}{fix}"
@@ -295,12 +295,12 @@ def _top(side: Contender) -> float:
 
 
 def _row(side: Contender, longest: float, fastest: float | None) -> tuple[Cell, ...]:
-    label = words(_label(side.name))
+    name = words(label(side.name))
     if side.typical is None:
-        return (label, (Text("did not run", tone="muted"),), (), (), (), (), ())
+        return (name, (Text("did not run", tone="muted"),), (), (), (), (), ())
     call = units.seconds(side.typical)
     return (
-        label,
+        name,
         (strong(call),) if side.typical == fastest else words(call),
         words(_interval(side.interval)),
         words(units.seconds(side.first_call, 2)),
@@ -364,7 +364,7 @@ def _strip(side: Contender, place: int) -> Series:
         for i, sample in enumerate(samples)
     ][::step]
     return Series(
-        name=_label(side.name),
+        name=label(side.name),
         x=tuple(x for x, _ in points),
         y=tuple(y for _, y in points),
         tone=("muted", "forward", "accent", "backward", "warn")[place % 5],
@@ -386,7 +386,7 @@ def _fact(value: object) -> str:
     return str(value)
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """What a contender is called; a precision stands behind its name."""
     kind, space, rest = name.partition(" ")
     return _LABELS.get(kind, kind) + space + rest
