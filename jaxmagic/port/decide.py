@@ -33,6 +33,7 @@ from jaxmagic.port.expressions import (
 from jaxmagic.port.flow import Liveness, assigned, blocks, bound, parts, read
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.observe import NOTHING, Fact, Facts, Form, form_of
+from jaxmagic.port.unseen import is_certain
 from jaxmagic.port.windows import Value, call
 
 # A loop without loops in it is written out by the compiler up to this many iterations.
@@ -348,6 +349,8 @@ class Statements(Expressions):
                 "`break` and `continue` under a condition on data need a loop that JAX can roll.",
                 "Write the loop as `while condition:`.",
             )
+        for block in blocks(node):
+            self._refuse_unseen(block)
         if self._is_cheap(node, env):
             return self._selected(node, env)
         return self._cond(node, env)
@@ -364,16 +367,28 @@ class Statements(Expressions):
 
     def _branch(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
         """A branch; one that never ran and cannot be ported says so when it is reached."""
-        try:
+        if self._unseen(body) is None:
             return self.block(body, env) or [ast.Pass()]
-        except CannotPort:
-            if any(self.facts.ran(self.unit, node) for node in body):
-                raise
-            words = f"line {body[0].lineno} of the NumPy code did not run when this was ported"
-            error = ast.Call(load("NotImplementedError"), [ast.Constant(words)], [])
-            for name in assigned(body):
-                env[name] = Held(static=False)
-            return [like(ast.Raise(error), body[0])]
+        words = f"line {body[0].lineno} of the NumPy code did not run when this was ported"
+        error = ast.Call(load("NotImplementedError"), [ast.Constant(words)], [])
+        for name in assigned(body):
+            env[name] = Held(static=False)
+        return [like(ast.Raise(error), body[0])]
+
+    def _unseen(self, body: list[ast.stmt]) -> ast.stmt | None:
+        """The first statement that never ran and whose meaning its text alone does not tell."""
+        if any(self.facts.ran(self.unit, node) for node in body):
+            return None
+        return next((node for node in body if not is_certain(node)), None)
+
+    def _refuse_unseen(self, body: list[ast.stmt]) -> None:
+        node = self._unseen(body)
+        if node is not None:
+            raise self.unit.refuse(
+                node,
+                "This line did not run on the inputs given, so nothing is known of its arrays, and data decide whether it runs.",
+                "Give inputs that reach it.",
+            )
 
     def _is_cheap(self, node: ast.If, env: Env) -> bool:
         """Whether both branches may be computed and one chosen."""
@@ -545,6 +560,8 @@ class Statements(Expressions):
 
     def _returning_if(self, node: ast.If, rest: list[ast.stmt], env: Env) -> list[ast.stmt]:
         """`if condition: return a` and what follows, as one choice that returns."""
+        for block in (node.body, node.orelse, rest):
+            self._refuse_unseen(block)
         body = node.body if ends(node.body) else [*node.body, *rest]
         orelse = node.orelse if ends(node.orelse) else [*node.orelse, *rest]
         if not ends(body) or not ends(orelse):
@@ -580,6 +597,8 @@ class Statements(Expressions):
             )
         key = (self.unit.name, getattr(node, "key", -1))
         static = self.is_static(node.iter, env)
+        if self._unseen(node.body) is not None:
+            return [self._unseen_loop(node, env)]
         if static and (key in self.decisions.unroll or self._is_short(node)):
             return self._unrolled(node, env)
         try:
@@ -592,6 +611,17 @@ class Statements(Expressions):
             env.clear()
             env.update(kept)
             return self._unrolled(node, env)
+
+    def _unseen_loop(self, node: ast.For, env: Env) -> ast.stmt:
+        """A loop without iterations when it was watched: another number of them is refused."""
+        if not self.is_static(node.iter, env):
+            self._refuse_unseen(node.body)
+        new = copy.copy(node)
+        new.iter = self.plain(node.iter, env)
+        new.body = self._branch(node.body, dict(env))
+        for name in assigned([node]):
+            env[name] = Held(static=False)
+        return new
 
     def _is_short(self, node: ast.For) -> bool:
         low, high = self.facts.trips.get((self.unit.name, node.key), (0, 0))  # type: ignore[attr-defined]

@@ -221,7 +221,9 @@ class Desugar:
         if "array" in kinds:
             yield from self._hoisted(put(target.id, copy.copy(WHOLE), value, node))
         else:
-            yield from self._hoisted(assign(target.id, value, node))
+            plain = assign(target.id, value, node)
+            plain.unsure = not kinds  # type: ignore[attr-defined]
+            yield from self._hoisted(plain)
 
     def _put(self, node: ast.stmt, target: ast.Subscript, value: ast.expr) -> Iterator[ast.stmt]:
         """A store; what is stored into gets a name."""

@@ -280,41 +280,60 @@ def keep_parameters(unit: Unit, body: list[ast.stmt], names: Names) -> tuple[lis
 def _kept(unit: Unit, body: list[ast.stmt], name: str, names: Names) -> tuple[bool, list[ast.stmt], str]:
     """Whether a parameter's own array changes, the body, and the name that holds the array at the end."""
     result: list[ast.stmt] = []
-    changed, kept, original = False, name, True
+    changed, kept = False, name
+    original: bool | None = True
     for node in body:
-        was, still, stored = _original(node, name, original=original)
+        after, stored = _original(unit, node, name, original)
         changed = changed or stored
-        if was and not still and changed:
-            if not isinstance(node, ast.Assign):
-                text = f"`{name}` is changed in place and bound anew in one loop or branch."
-                raise unit.refuse(node, text, f"Use another name for the new value of `{name}`.")
+        if original and not after and changed:
+            if stored and not isinstance(node, ast.Assign):
+                raise unit.refuse(
+                    node, f"`{name}` is changed in place and bound anew in one loop or branch.", _rename(name)
+                )
             kept = names.new(f"{name}_changed")
             holding = like(ast.Assign([store(kept)], load(name)), node)
             holding.origin = ast.Pass()
             result.append(holding)
-        original = still
+        original = after
         result.append(node)
     return changed, result, kept
 
 
-def _original(node: ast.stmt, name: str, *, original: bool) -> tuple[bool, bool, bool]:
-    """Whether a name may mean the caller's array before and after a statement, and it is changed there."""
+def _original(unit: Unit, node: ast.stmt, name: str, original: bool | None) -> tuple[bool | None, bool]:
+    """Whether a name still means the caller's array after a statement (None: it depends), and that changes."""
     if not isinstance(node, ast.If | ast.For | ast.While):
-        stored = original and name in stores(node)
+        if name in stores(node) and original is None:
+            raise unit.refuse(
+                node, f"Whether `{name}` is the caller's array here depends on data.", _rename(name)
+            )
         rebound = name in bound(node) - stores(node)
-        return original, original and not rebound, stored
-    stored, after = False, []
-    loops = isinstance(node, ast.For | ast.While)
+        return (False if rebound else original), bool(original) and name in stores(node)
+    if not isinstance(node, ast.If):
+        return _original_loop(unit, node, name, original)
+    after, stored = [], False
     for block in (node.body, node.orelse):
-        state = original and name not in (bound(node) if loops else ())
+        state = original
         for inner in block:
-            _, state, here = _original(inner, name, original=state)
+            state, here = _original(unit, inner, name, state)
             stored = stored or here
         after.append(state)
-    rebound = name in _rebound(node)
-    if rebound and stored and original:
-        return True, False, True
-    return original, any(after) if not loops else original and not rebound, stored
+    return (after[0] if after[0] == after[1] else None), stored
+
+
+def _original_loop(
+    unit: Unit, node: ast.For | ast.While, name: str, original: bool | None
+) -> tuple[bool | None, bool]:
+    """A loop: its iterations start with the caller's array or with what the one before left."""
+    state: bool | None = None if original and name in _rebound(node) else original
+    stored = False
+    for inner in node.body:
+        state, here = _original(unit, inner, name, state)
+        stored = stored or here
+    return (None if original and name in _rebound(node) else original), stored
+
+
+def _rename(name: str) -> str:
+    return f"Use another name for the new value of `{name}`."
 
 
 def _all_arguments(arguments: ast.arguments) -> list[ast.arg]:

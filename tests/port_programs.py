@@ -1,0 +1,301 @@
+"""Random small NumPy programs: assignments, loops, masks, views, augmented and chained assignment.
+
+`program(choose)` writes one from a source of choices (`choose(n)` gives a number below n), so that
+hypothesis and a plain random generator use the same grammar. A program is run on two sets of inputs;
+one that NumPy itself cannot run is skipped.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import linecache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmagic.errors import CannotPort
+from jaxmagic.port import port
+from jaxmagic.port.prove import Run, compare
+
+N = 5
+HEAD = "def program(a, b, m, k):\n"
+ARRAYS = ("a", "b", "c")
+
+
+class Writer:
+    """Writes a program line by line."""
+
+    def __init__(self, choose):
+        self.choose = choose
+        self.lines = []
+        self.vectors = ["a", "b"]
+        self.matrices = ["m"]
+        self.integers = ["k"]
+        self.scalars = []
+        self.loops = []
+        self.count = 0
+
+    def pick(self, options):
+        return options[self.choose(len(options))]
+
+    def fresh(self, stem):
+        self.count += 1
+        return f"{stem}{self.count}"
+
+    def index(self):
+        options = ["0", "1", "-1", "2", *self.loops, *(f"{i} - 1" for i in self.loops)]
+        return self.pick(options)
+
+    def scalar(self, depth=0):
+        options = [
+            lambda: self.pick(["1.5", "2", "-0.5", "0.25"]),
+            lambda: f"{self.pick(self.vectors)}[{self.index()}]",
+            lambda: f"{self.pick(self.matrices)}[{self.index()}, {self.index()}]",
+            lambda: f"{self.pick(self.vectors)}.{self.pick(['sum', 'max', 'mean', 'min'])}()",
+            lambda: f"k[{self.index()}]",
+        ]
+        if self.scalars:
+            options.append(lambda: self.pick(self.scalars))
+        if self.loops:
+            options.append(lambda: self.pick(self.loops))
+            options.append(lambda: f"{self.pick(self.vectors)}[:{self.pick(self.loops)} + 1].sum()")
+        if depth < 2:
+            options.append(lambda: f"({self.scalar(depth + 1)} {self.pick('+-*')} {self.scalar(depth + 1)})")
+        return self.pick(options)()
+
+    def vector(self, depth=0):
+        options = [
+            lambda: self.pick(self.vectors),
+            lambda: f"{self.pick(self.matrices)}[{self.index()}]",
+            lambda: f"{self.pick(self.matrices)}[:, {self.index()}]",
+            lambda: f"{self.pick(self.matrices)}.T[{self.index()}]",
+            lambda: f"np.{self.pick(['sin', 'abs', 'cumsum', 'sort'])}({self.pick(self.vectors)})",
+            lambda: f"{self.pick(self.vectors)}[::-1]",
+            lambda: f"{self.pick(self.vectors)}[k]",
+            lambda: f"np.where({self.mask()}, {self.pick(self.vectors)}, {self.scalar(2)})",
+        ]
+        if depth < 2:
+            options.append(lambda: f"({self.vector(depth + 1)} {self.pick('+-*')} {self.vector(depth + 1)})")
+            options.append(lambda: f"({self.vector(depth + 1)} {self.pick('+-*')} {self.scalar(depth + 1)})")
+        return self.pick(options)()
+
+    def mask(self):
+        return (
+            f"{self.pick(self.vectors)} {self.pick('<>')} {self.pick(['0', '0.5', self.pick(self.vectors)])}"
+        )
+
+    def place(self):
+        """Something to store a vector or a number into."""
+        v, m = self.pick(self.vectors), self.pick(self.matrices)
+        whole = [
+            f"{v}[:]",
+            f"{m}[{self.index()}]",
+            f"{m}[:, {self.index()}]",
+            f"{v}[::-1]",
+            f"{m}.T[{self.index()}]",
+            f"{v}[k]",
+        ]
+        return self.pick(whole)
+
+    def point(self):
+        v, m = self.pick(self.vectors), self.pick(self.matrices)
+        points = [
+            f"{v}[{self.index()}]",
+            f"{m}[{self.index()}, {self.index()}]",
+            f"{v}[{self.mask()}]",
+            f"{v}[1:3]",
+            f"{m}[1:3, :2]",
+            f"{v}[k]",
+        ]
+        points += (
+            [f"{v}[:{i}]" for i in self.loops]
+            + [f"{v}[{i}:]" for i in self.loops]
+            + [f"{m}[{i}, :{i} + 1]" for i in self.loops]
+        )
+        points += [f"{v}[{i}:{i} + 1]" for i in self.loops]
+        return self.pick(points)
+
+    def statement(self, depth, pad):
+        options = [
+            self.bind_vector,
+            self.bind_scalar,
+            self.store_vector,
+            self.store_scalar,
+            self.augment_name,
+            self.augment_place,
+            self.augment_point,
+            self.view,
+            self.chain,
+            self.swap,
+            self.mask_update,
+        ]
+        if depth < 2:
+            options += [self.loop, self.loop, self.condition]
+        self.pick(options)(depth, pad)
+
+    def write(self, pad, text):
+        self.lines.append(f"{pad}{text}")
+
+    def bind_vector(self, depth, pad):
+        value = self.vector()
+        if depth == 0:
+            name = self.fresh("v")
+            self.write(pad, f"{name} = {value} + 0")
+            self.vectors.append(name)
+        else:
+            self.write(pad, f"{self.pick(self.vectors)} = {value} * 0.5")
+
+    def bind_scalar(self, depth, pad):
+        value = self.scalar()
+        if depth == 0 or not self.scalars:
+            name = self.fresh("s")
+            self.write(pad, f"{name} = {value}")
+            if depth == 0:
+                self.scalars.append(name)
+        else:
+            self.write(pad, f"{self.pick(self.scalars)} {self.pick(['=', '+=', '*='])} {value}")
+
+    def store_vector(self, depth, pad):
+        self.write(pad, f"{self.place()} = {self.vector()}")
+
+    def store_scalar(self, depth, pad):
+        self.write(pad, f"{self.point()} = {self.scalar()}")
+
+    def augment_name(self, depth, pad):
+        self.write(
+            pad,
+            f"{self.pick(self.vectors)} {self.pick(['+=', '-=', '*='])} {self.pick([self.vector(), self.scalar()])}",
+        )
+
+    def augment_place(self, depth, pad):
+        self.write(pad, f"{self.place()} {self.pick(['+=', '*='])} {self.vector()}")
+
+    def augment_point(self, depth, pad):
+        self.write(pad, f"{self.point()} {self.pick(['+=', '-='])} {self.scalar()}")
+
+    def view(self, depth, pad):
+        if depth:
+            return self.augment_place(depth, pad)
+        name = self.fresh("w")
+        source = self.pick(
+            [
+                f"{self.pick(self.matrices)}[{self.index()}]",
+                f"{self.pick(self.matrices)}[:, {self.index()}]",
+                f"{self.pick(self.vectors)}[::-1]",
+                self.pick(self.vectors),
+                f"{self.pick(self.vectors)}[:]",
+            ]
+        )
+        self.write(pad, f"{name} = {source}")
+        self.vectors.append(name)
+        return None
+
+    def chain(self, depth, pad):
+        self.write(pad, f"{self.place()} = {self.place()} = {self.scalar()}")
+
+    def swap(self, depth, pad):
+        v = self.pick(self.vectors)
+        i, j = self.index(), self.index()
+        self.write(pad, f"{v}[{i}], {v}[{j}] = {v}[{j}], {v}[{i}]")
+
+    def mask_update(self, depth, pad):
+        v = self.pick(self.vectors)
+        self.write(pad, f"{v}[{v} > 0] = {v}[{v} > 0] * {self.scalar(2)}")
+
+    def loop(self, depth, pad):
+        i = self.pick(["i", "j"]) if not self.loops else "j" if self.loops[0] == "i" else "i"
+        header = self.pick(
+            [f"for {i} in range({N})", f"for {i} in range(1, {N})", f"for {i} in range({N} - 1, -1, -1)"]
+        )
+        self.write(pad, f"{header}:")
+        self.loops.append(i)
+        self.block(depth + 1, pad + "    ", 1 + self.choose(3))
+        self.loops.pop()
+
+    def condition(self, depth, pad):
+        self.write(pad, f"if {self.scalar()} > {self.scalar(2)}:")
+        self.block(depth + 1, pad + "    ", 1 + self.choose(2))
+        if self.choose(2):
+            self.write(pad, "else:")
+            self.block(depth + 1, pad + "    ", 1)
+
+    def block(self, depth, pad, count):
+        for _ in range(count):
+            self.statement(depth, pad)
+
+    def source(self):
+        self.block(0, "    ", 2 + self.choose(5))
+        results = ", ".join([*self.vectors, *self.matrices, *self.scalars])
+        return HEAD + "\n".join(self.lines) + f"\n    return {results}\n"
+
+
+def program(choose):
+    """A program's source."""
+    return Writer(choose).source()
+
+
+def compiled(source, number):
+    """The function, with its source where `inspect` finds it."""
+    file = f"<program {number}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    names = {"np": np}
+    exec(compile(source, file, "exec"), names)
+    return names["program"]
+
+
+def inputs(seed):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=N), rng.normal(size=N), rng.normal(size=(N, N)), rng.integers(0, N, N)]
+
+
+def run_numpy(function, args):
+    own = copy.deepcopy(args)
+    with np.errstate(all="ignore"):
+        result = function(*own)
+    names = inspect.signature(function).parameters
+    return Run(result=copy.deepcopy(result), after=dict(zip(names, own, strict=True)))
+
+
+def run_port(made, args):
+    with jax.enable_x64(new_val=made.x64):
+        given = [jnp.array(value) for value in args]
+        eager = any(note.kind == "eager" for note in made.notes)
+        result = jax.tree.map(
+            np.asarray,
+            (made.function if eager else jax.jit(made.function, static_argnames=made.static))(*given),
+        )
+    after = dict(zip(("a", "b", "m", "k"), args, strict=True))
+    if made.mutated:
+        result, *changed = (
+            result if made.returns else (None, *([result] if len(made.mutated) == 1 else result))
+        )
+        after |= dict(zip(made.mutated, changed, strict=True))
+    return Run(result=result, after=after)
+
+
+def judged(source, number):
+    """ "equal", "refused", "cannot run" or, for what must not happen, how the port differs silently."""
+    function = compiled(source, number)
+    first, second = inputs(2 * number), inputs(2 * number + 1)
+    try:
+        wanted = [run_numpy(function, args) for args in (first, second)]
+    except Exception:  # noqa: BLE001 random programs fail in every way
+        return "cannot run"
+    if not all(
+        np.all(np.isfinite(leaf)) and np.all(np.abs(leaf) < 1e6)
+        for run in wanted
+        for leaf in jax.tree.leaves(run.result)
+    ):
+        return "cannot run"
+    try:
+        made = port(function, *first)
+    except CannotPort as refusal:
+        return f"refused: {refusal.message}"
+    try:
+        got = run_port(made, second)
+    except NotImplementedError:
+        return "refused: not seen"
+    found = compare(wanted[1], got)
+    return f"DIFFERENT: {found[0].where} {found[0].how}\n{made.source}" if found else "equal"
