@@ -1,5 +1,6 @@
 """Showing results: once, in place, silenced, and never raising."""
 
+import itertools
 import subprocess
 import sys
 
@@ -108,7 +109,7 @@ def test_show_prints_without_a_shell():
     assert "cpu:0" in done.stdout
 
 
-@pytest.mark.parametrize("broken", ["jaxmagic.pages.trace.page", "jaxmagic.views.bundle.outputs"])
+@pytest.mark.parametrize("broken", ["jaxmagic.pages.trace.page", "jaxmagic.views.bundle.Shown"])
 def test_what_cannot_be_drawn_is_shown_as_text_with_one_line_that_says_so(
     shell, run, recorder, monkeypatch, broken
 ):
@@ -123,6 +124,92 @@ def test_what_cannot_be_drawn_is_shown_as_text_with_one_line_that_says_so(
     assert line == "(This result could not be drawn: ZeroDivisionError: oh)"
     monkeypatch.setattr(results.Trace, "__repr__", fail)
     assert text_of(recorder.result).startswith("a Trace\n")
+
+
+# -- what stays behind ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rerun(shell, run, recorder, monkeypatch):
+    """Run a cell as a kernel does that a front end told which cell it is."""
+    monkeypatch.setattr(type(shell), "kernel", object(), raising=False)
+    count = itertools.count()
+
+    def rerun(cell, source="%jaxpr f(1.0)"):
+        parent = {"header": {"msg_id": f"run-{next(count)}"}, "metadata": {"cellId": cell} if cell else {}}
+        monkeypatch.setattr(type(shell), "parent_header", parent, raising=False)
+        return run(source)
+
+    return rerun
+
+
+def widgets():
+    from ipywidgets.widgets import widget
+
+    return set(widget._instances)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["%jaxpr f(1.0)", "%jaxpr -o f(1.0)", "%%jaxpr f(1.0)\n1", "import jaxmagic; jaxmagic.show(kept)"],
+)
+def test_a_cell_that_runs_again_leaves_no_widget_of_its_last_run(shell, rerun, recorder, source):
+    shell.user_ns["kept"] = recorder.result
+    rerun("a", source)
+    before = len(widgets())
+    for _ in range(50):
+        rerun("a", source)
+    assert len(widgets()) == before
+    assert len(shell.published.bundles) == 2 * 51
+
+
+def test_what_one_run_shows_stays_together_and_other_cells_stay_as_they_are(shell, rerun):
+    start = widgets()
+    rerun("a", "%jaxpr f(1.0)\n%jaxpr f(2.0)")
+    rerun("b")
+    three = widgets() - start
+    rerun("b")
+    assert len(widgets() - start) == len(three)
+    assert len(three - widgets()) == len(three) / 3
+    rerun("a")
+    assert len(widgets() - start) == len(three) * 2 / 3
+
+
+def test_without_the_cells_name_what_is_shown_stays(rerun):
+    start = widgets()
+    rerun("")
+    once = len(widgets() - start)
+    rerun("")
+    assert len(widgets() - start) == 2 * once
+
+
+def test_unloading_closes_all_that_is_live(shell, rerun):
+    start = widgets()
+    rerun("a")
+    rerun("")
+    assert widgets() > start
+    shell.run_line_magic("unload_ext", "jaxmagic")
+    assert widgets() == start
+
+
+def test_the_demo_run_again_leaves_no_widget(shell, rerun):
+    rerun("a", "import jaxmagic; jaxmagic.population()")
+    before = len(widgets())
+    rerun("a", "jaxmagic.population()")
+    rerun("a", "jaxmagic.population()")
+    assert len(widgets()) == before
+
+
+def test_progress_of_a_cell_that_runs_again_is_closed_too(shell, rerun, monkeypatch):
+    def slow(target, *, budget, watch):
+        watch(devices(1), 0.5)
+        return devices(1)
+
+    monkeypatch.setattr("jaxmagic.bench.race.run", slow)
+    rerun("a", "%jaxbench f(1.0)")
+    before = len(widgets())
+    rerun("a", "%jaxbench f(1.0)")
+    assert len(widgets()) == before
 
 
 # -- work under way -------------------------------------------------------------------------------

@@ -186,11 +186,11 @@ def test_what_cannot_be_is_refused_before_anything_is_shown(given, reason, capsy
 
 def test_twin_outputs_where_there_are_widgets_and_one_where_not():
     first = forecast(app.YEARS, **CITY)
-    still, live = app._outputs(first, 2040, html=True, live=True)
+    still, live = app._shown(first, 2040, html=True, live=True).outputs
     assert set(still) == {"text/plain", "text/html"}
     assert "application/vnd.jupyter.widget-view+json" in live
     assert live["text/plain"] == live["text/html"] == ""
-    (alone,) = app._outputs(first, 2040, html=True, live=False)
+    (alone,) = app._shown(first, 2040, html=True, live=False).outputs
     assert "490,000" in alone["text/html"]
-    (text,) = app._outputs(first, 2040, html=False, live=False)
+    (text,) = app._shown(first, 2040, html=False, live=False).outputs
     assert set(text) == {"text/plain"}

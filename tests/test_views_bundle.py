@@ -23,11 +23,13 @@ def models():
 
 
 def test_a_terminal_gets_text_alone():
-    assert bundle.outputs(everything(), html=False, live=True) == [{"text/plain": text.render(everything())}]
+    assert bundle.Shown(everything(), html=False, live=True).outputs == [
+        {"text/plain": text.render(everything())}
+    ]
 
 
 def test_without_widgets_html_and_text():
-    (only,) = bundle.outputs(everything(), html=True, live=False)
+    (only,) = bundle.Shown(everything(), html=True, live=False).outputs
     assert sorted(only) == ["text/html", "text/plain"]
     assert "<style>" not in only["text/html"]
 
@@ -63,7 +65,7 @@ def test_a_missing_widget_library_is_no_error(missing):
     script = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         "from jaxmagic.views import bundle; from jaxmagic.pages.blocks import Page, words\n"
-        "print([sorted(b) for b in bundle.outputs(Page(say=words('f')), html=True, live=True)])"
+        "print([sorted(b) for b in bundle.Shown(Page(say=words('f')), html=True, live=True).outputs])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[['text/html', 'text/plain']]", done.stderr
@@ -72,7 +74,7 @@ def test_a_missing_widget_library_is_no_error(missing):
 def test_text_and_html_import_neither_widgets_nor_matplotlib():
     script = (
         "import sys; from jaxmagic.views import bundle; from jaxmagic.pages.blocks import Page, words\n"
-        "bundle.outputs(Page(say=words('f')), html=True, live=False)\n"
+        "bundle.Shown(Page(say=words('f')), html=True, live=False).outputs\n"
         "print(sorted({'matplotlib', 'anywidget', 'ipywidgets', 'IPython', 'jax'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

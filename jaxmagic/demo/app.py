@@ -99,14 +99,12 @@ def population(year: int = YEAR, **city: float) -> None:
         raise ValueError(f"year is one of {YEARS[0]} to {YEARS[-1]}, not {year}")
     usual = {slider.name: slider.start for slider in SLIDERS[:-1]} | {"start": START}
     first = forecast(YEARS, **usual | city)
-    display.publish(partial(_outputs, first, int(year)))
+    display.publish(partial(_shown, first, int(year)))
 
 
-def _outputs(first: Forecast, year: int, *, html: bool, live: bool) -> list[bundle.Bundle]:
+def _shown(first: Forecast, year: int, *, html: bool, live: bool) -> bundle.Shown:
     still = page(first, year, inspect.getsource(model))
-    if html and live:
-        return bundle.twins(still, Demo(first, year).model_id)
-    return bundle.outputs(still, html=html, live=False)
+    return bundle.Shown(still, html=html, live=live, view=lambda _: Demo(first, year))
 
 
 class Demo(anywidget.AnyWidget):
@@ -134,6 +132,11 @@ class Demo(anywidget.AnyWidget):
             source=inspect.getsource(model),
         )
         self.on_msg(self._answer)
+
+    def close(self) -> None:
+        """Let go of the model, here and in the front end, and of its layout's."""
+        self.layout.close()
+        super().close()
 
     def _answer(self, _widget: Any, question: Mapping[str, Any], _buffers: Any) -> None:
         """Compute what the hand asks for; a city that cannot be is refused with the reason."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from jaxmagic.magics.onshow import on_show
 from jaxmagic.pages.compose import PAGES, compose
 
 if TYPE_CHECKING:
@@ -46,35 +47,31 @@ def show(result: object) -> None:
         Screen(shell).show(result)
 
 
-def publish(outputs: Callable[..., list[Bundle]]) -> None:
+def publish(shown: Callable[..., Shown]) -> None:
     """Publish what a front end can show; without IPython, print its text.
 
     Args:
-        outputs: makes the bundles, asked with `html` and `live` (see `Screen`).
+        shown: makes what is on show, asked with `html` and `live` (see `Screen`).
     """
     from IPython.core.getipython import get_ipython
 
     shell = get_ipython()
     if shell is None:
-        print(outputs(html=False, live=False)[0]["text/plain"])
+        print(shown(html=False, live=False).outputs[0]["text/plain"])
         return
     screen = Screen(shell)
-    for bundle in outputs(html=screen.html, live=screen.live):
-        screen.publish(bundle)
+    Placed(screen, shown(html=screen.html, live=screen.live)).publish()
 
 
 def text_of(result: object, opening: str = "") -> str:
     """A result in words, for a terminal."""
-    return str(_shown(result, opening, html=False, live=False)[0].get("text/plain", ""))
-
-
-def _shown(result: object, opening: str, *, html: bool, live: bool) -> list[Bundle]:
     try:
-        from jaxmagic.views import bundle
+        from jaxmagic.views.bundle import Shown
 
-        return bundle.outputs(page_of(result, opening), html=html, live=live)
+        bundle = Shown(page_of(result, opening), html=False, live=False).outputs[0]
     except Exception as error:  # noqa: BLE001 # display never raises
-        return [_plain(result, error)]
+        bundle = _plain(result, error)
+    return str(bundle["text/plain"])
 
 
 def page_of(result: object, opening: str = "") -> Page:
@@ -121,13 +118,27 @@ class Screen:
 
     def show(self, result: object, opening: str = "") -> None:
         """Publish a result: one bundle, or twin outputs where widgets live."""
-        for bundle in _shown(result, opening, html=self.html, live=self.live):
-            self.publish(bundle)
+        try:
+            placed = self.placed(page_of(result, opening))
+        except Exception as error:  # noqa: BLE001 # display never raises
+            self.publish(_plain(result, error))
+        else:
+            placed.publish()
+
+    def placed(self, page: Page) -> Placed:
+        """A page with a place here, not yet published."""
+        from jaxmagic.views.bundle import Shown
+
+        return Placed(self, Shown(page, html=self.html, live=self.live))
 
     def publish(self, bundle: Bundle, display_id: str = "", update: bool = False) -> None:
         """Publish one bundle, in the place of an earlier one when it is an update."""
         transient = {"display_id": display_id} if display_id else {}
         self._shell.display_pub.publish(data=bundle, metadata={}, transient=transient, update=update)
+
+    def keep(self, placed: Placed) -> None:
+        """Remember a live view until its cell runs again or the magics are unloaded."""
+        on_show(self._shell).add(getattr(self._shell, "parent_header", None) or {}, placed)
 
     # -- values: `-o` ------------------------------------------------------------------------------
 
@@ -164,6 +175,43 @@ class Screen:
         from IPython.core.displaypub import CapturingDisplayPublisher
 
         return isinstance(self._shell.display_pub, CapturingDisplayPublisher)
+
+
+class Placed:
+    """A page on show in a cell: its outputs, which can be brought up to date in their places."""
+
+    def __init__(self, screen: Screen, shown: Shown) -> None:
+        self._screen = screen
+        self._shown = shown
+        self._last = shown.outputs
+        self._ids = [uuid4().hex for _ in self._last]
+
+    def publish(self) -> None:
+        """Put it on show."""
+        for bundle, display_id in zip(self._last, self._ids, strict=True):
+            self._screen.publish(bundle, display_id)
+        if self._shown.live:
+            self._screen.keep(self)
+
+    def update(self, page: Page) -> None:
+        """Show another page in its place."""
+        self._put(self._shown.update(page))
+
+    def close(self) -> None:
+        """Let go of the live view; the static page stays."""
+        self._shown.close()
+
+    def clear(self) -> None:
+        """Let go of the live view and empty the outputs."""
+        self.close()
+        empty = [dict.fromkeys(bundle, "") | {"text/plain": ""} for bundle in self._last[:1]]
+        self._put(empty + self._last[1:])
+
+    def _put(self, bundles: list[Bundle]) -> None:
+        for bundle, before, display_id in zip(bundles, self._last, self._ids, strict=True):
+            if bundle != before:
+                self._screen.publish(bundle, display_id, update=True)
+        self._last = bundles
 
 
 class Progress:
@@ -222,35 +270,22 @@ class PageProgress(Progress):
 
     def __init__(self, screen: Screen, name: str, clock: Clock) -> None:
         super().__init__(screen, name, clock)
-        self._shown: Shown | None = None
-        self._last: list[Bundle] = []
-        self._ids: list[str] = []
+        self._placed: Placed | None = None
 
     def draw(self, result: object, share: float) -> None:
-        """Show the page so far under its display ids."""
+        """Show the page so far in its place."""
         self._put(replace(compose(result), progress=min(max(share, 0.0), 1.0)))
 
     def _put(self, page: Page) -> None:
-        from jaxmagic.views.bundle import Shown
-
-        if self._shown is None:
-            self._shown = Shown(page, html=self._screen.html, live=self._screen.live)
-            self._last = self._shown.outputs
-            self._ids = [uuid4().hex for _ in self._last]
-            for bundle, display_id in zip(self._last, self._ids, strict=True):
-                self._screen.publish(bundle, display_id)
+        if self._placed is None:
+            self._placed = self._screen.placed(page)
+            self._placed.publish()
         else:
-            self._update(self._shown.update(page))
-
-    def _update(self, bundles: list[Bundle]) -> None:
-        for bundle, before, display_id in zip(bundles, self._last, self._ids, strict=True):
-            if bundle != before:
-                self._screen.publish(bundle, display_id, update=True)
-        self._last = bundles
+            self._placed.update(page)
 
     def finish(self, result: object, opening: str = "") -> None:
         """Put the result in the place of its picture so far."""
-        if self._shown is None:
+        if self._placed is None:
             self._screen.show(result, opening)
             return
         try:
@@ -261,9 +296,6 @@ class PageProgress(Progress):
 
     def clear(self) -> None:
         """Empty the outputs."""
-        if self._shown is not None:
-            self._shown.close()
-            self._update(
-                [dict.fromkeys(bundle, "") | {"text/plain": ""} for bundle in self._last[:1]] + self._last[1:]
-            )
-            self._shown = None
+        if self._placed is not None:
+            self._placed.clear()
+            self._placed = None

@@ -1,6 +1,6 @@
 """Giving the magics to a shell, and taking them back without a trace.
 
-Everything is found again by what it is, so nothing about a shell has to be remembered. What carries
+Everything is found again by what it is; only live views have to be remembered (onshow.py). What carries
 the magics out is imported when the first of them runs: loading costs little.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import needs_local_scope, no_var_expand
 
-from jaxmagic.magics import completion
+from jaxmagic.magics import completion, onshow
 from jaxmagic.magics.commands import COMMANDS, Command, help_text
 from jaxmagic.magics.transform import CellMagics
 
@@ -43,7 +43,8 @@ def load(shell: InteractiveShell) -> None:
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Remove all of it; what was never there is no error."""
+    """Remove all of it, live views included; what was never there is no error."""
+    onshow.close(shell)
     for magics in shell.magics_manager.magics.values():
         for name in [name for name, function in magics.items() if _is_ours(function)]:
             del magics[name]

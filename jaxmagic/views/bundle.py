@@ -7,18 +7,28 @@ notebook, an export) the twin reads and the remains of the widget are hidden.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 from jaxmagic.pages.blocks import Page
 from jaxmagic.views import html as static
 from jaxmagic.views import text as plain
 from jaxmagic.views.visible import failure
 
-if TYPE_CHECKING:
-    from jaxmagic.views.live import PageView
-
 Bundle: TypeAlias = dict[str, Any]
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class View(Protocol):
+    """A widget that shows a page."""
+
+    model_id: Any
+
+    def show(self, page: Page) -> None:
+        """Show another page."""
+
+    def close(self) -> None:
+        """Let go of the model."""
 
 
 class Shown:
@@ -29,13 +39,27 @@ class Shown:
         html: whether the front end shows HTML.
         live: whether it also runs widgets; without ipywidgets or anywidget the static page stands alone.
         columns: the width of the text; the terminal's when None.
+        view: makes the live view; the usual one of a page when None.
     """
 
-    def __init__(self, page: Page, *, html: bool, live: bool, columns: int | None = None) -> None:
+    def __init__(
+        self,
+        page: Page,
+        *,
+        html: bool,
+        live: bool,
+        columns: int | None = None,
+        view: Callable[[Page], View] | None = None,
+    ) -> None:
         self._html = html
         self._columns = columns
-        self._view = _view(page) if html and live else None
+        self._view = _made(view or _page_view, page) if html and live else None
         self.outputs = self._bundles(page)
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a widget to let go of in the end."""
+        return self._view is not None
 
     def update(self, page: Page) -> list[Bundle]:
         """Show another page in its place: the widget by itself, the rest by the bundles returned.
@@ -55,24 +79,13 @@ class Shown:
 
     def _bundles(self, page: Page) -> list[Bundle]:
         if self._view is not None:
-            return twins(page, str(self._view.model_id), self._columns)
+            return _twins(page, str(self._view.model_id), self._columns)
         bundle: Bundle = {"text/plain": _text(page, self._columns)}
         return [bundle | {"text/html": _static(page, twin=False)} if self._html else bundle]
 
 
-def outputs(page: Page, *, html: bool, live: bool) -> list[Bundle]:
-    """The mimebundles of a page, in the order in which to publish them: one, or two with a widget."""
-    return Shown(page, html=html, live=live).outputs
-
-
-def twins(page: Page, widget: str, columns: int | None = None) -> list[Bundle]:
-    """A page and a live view of it, as twin outputs; the widget's text is empty, as its twin has said it.
-
-    Args:
-        page: what to show where the view does not run.
-        widget: the id of the view's model.
-        columns: the width of the text; the terminal's when None.
-    """
+def _twins(page: Page, widget: str, columns: int | None) -> list[Bundle]:
+    """A page and a live view of it (a model's id); the view's text is empty, as its twin has said it."""
     view = {"version_major": 2, "version_minor": 0, "model_id": widget}
     static_twin = {"text/plain": _text(page, columns), "text/html": _static(page, twin=True)}
     return [static_twin, {WIDGET: view, "text/plain": "", "text/html": ""}]
@@ -92,11 +105,15 @@ def _static(page: Page, *, twin: bool) -> str:
         return f"<p>this page could not be drawn: {static.escape(failure(error))}</p>"
 
 
-def _view(page: Page) -> PageView | None:
+def _page_view(page: Page) -> View:
+    from jaxmagic.views.live import PageView
+
+    return PageView(page)
+
+
+def _made(view: Callable[[Page], View], page: Page) -> View | None:
     """The live view; None where the widget libraries are missing or refuse."""
     try:
-        from jaxmagic.views.live import PageView
-
-        return PageView(page)
+        return view(page)
     except Exception:  # noqa: BLE001 - a notebook without widgets shows the static page
         return None

@@ -59,9 +59,9 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def run(self, source, *, interrupt_after=None, timeout=60):
-        """Run a cell; with `interrupt_after`, press Ctrl-C once this text (or this many seconds) went by."""
-        sent = self.client.execute(source, store_history=True, stop_on_error=False)
+    def run(self, source, *, interrupt_after=None, timeout=60, cell=""):
+        """Run a cell, named or not; with `interrupt_after`, press Ctrl-C once this text (or time) went by."""
+        sent = self._send(source, cell)
         outputs, deadline, pressed = [], time.monotonic() + timeout, interrupt_after is None
         started = time.monotonic()
         while True:
@@ -81,6 +81,14 @@ class Kernel:
         content = self._reply(sent, deadline)
         error = (content.get("ename"), content.get("evalue")) if content["status"] == "error" else ()
         return Reply(content["status"], error, outputs)
+
+    def _send(self, source, cell):
+        content = {"code": source, "silent": False, "store_history": True, "user_expressions": {}}
+        content |= {"allow_stdin": False, "stop_on_error": False}
+        named = {"cellId": cell} if cell else {}
+        message = self.client.session.msg("execute_request", content, metadata=named)
+        self.client.shell_channel.send(message)
+        return message["header"]["msg_id"]
 
     def _reply(self, sent, deadline):
         while True:

@@ -36,6 +36,15 @@ def test_a_look_is_twin_outputs(running):
     assert "application/vnd.jupyter.widget-view+json" in live["data"]
 
 
+def test_a_cell_that_runs_again_leaves_no_widget_of_its_last_run(running):
+    count = "len(__import__('ipywidgets').widgets.widget._instances)"
+    running.run("%jaxpr f(x)", cell="again")
+    before = running.value(count)
+    for _ in range(50):
+        assert len(running.run("%jaxpr f(x)", cell="again").of("display_data")) == 2
+    assert running.value(count) == before
+
+
 def test_a_value_is_shown_once(running):
     reply = running.run("%jaxpr -o f(x)")
     assert [output["output_type"] for output in reply.outputs] == ["display_data", "display_data"]
