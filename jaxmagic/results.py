@@ -504,6 +504,27 @@ class Benchmark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two races of the same contenders, held against each other.
+
+    Args:
+        before, after: the races.
+        speedups: how many times as fast each contender became. The races did not take turns, so that
+            the intervals say nothing about what changed on the machine between them.
+        changes: conditions and inputs that are not the same: (what, before, after).
+    """
+
+    before: Benchmark
+    after: Benchmark
+    speedups: Mapping[str, Interval]
+    changes: tuple[tuple[str, str, str], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it for `json.dumps`."""
+        return {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A race at one size."""
 

@@ -94,6 +94,7 @@ def jit_and_gradient(course: Course, target: Target) -> None:
 
 def precisions(course: Course, dtypes: Sequence[str]) -> None:
     """NumPy and jit in each precision; the sides of one precision are compared with each other."""
+    course.wide = False  # each precision has a scope of its own
     names = {dtype: (f"{NUMPY} {dtype}", f"{JIT} {dtype}") for dtype in dtypes}
     course.order = tuple(name for pair in names.values() for name in pair)
     course.references = {name: pair[0] for pair in names.values() for name in pair}

@@ -80,6 +80,16 @@ def break_even(slow: float, fast: float, first: float) -> int | None:
     return max(1, math.ceil((first - fast) / (slow - fast)))
 
 
+def quotient(above: Interval, below: Interval) -> Interval:
+    """The ratio of two figures that were measured apart; their relative errors add up as squares do."""
+    estimate = above.estimate / below.estimate
+    if above.low is None or above.high is None or below.low is None or below.high is None:
+        return Interval(low=None, estimate=estimate, high=None)
+    down = math.hypot(math.log(above.estimate / above.low), math.log(below.high / below.estimate))
+    up = math.hypot(math.log(above.high / above.estimate), math.log(below.estimate / below.low))
+    return Interval(low=estimate * math.exp(-down), estimate=estimate, high=estimate * math.exp(up))
+
+
 def crossing(sizes: Sequence[float], ratios: Sequence[float]) -> float | None:
     """The size from which on all ratios are above 1, on straight lines in the logarithms.
 

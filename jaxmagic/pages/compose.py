@@ -11,6 +11,7 @@ PAGES: dict[type, str] = {
     results.Trace: "jaxmagic.pages.trace",
     results.Gradient: "jaxmagic.pages.gradient",
     results.Benchmark: "jaxmagic.pages.benchmark",
+    results.Comparison: "jaxmagic.pages.comparison",
     results.Sweep: "jaxmagic.pages.sweep",
     results.Devices: "jaxmagic.pages.devices",
     results.Port: "jaxmagic.pages.port",
