@@ -551,9 +551,24 @@ def test_types_stand_for_random_arrays():
     assert result.agreement.ok
 
 
+@pytest.mark.parametrize(
+    ("function", "diff"),
+    [
+        (np.sort, "-np.sort\n+jnp.sort"),
+        (np.linalg.norm, "-np.linalg.norm\n+jnp.linalg.norm"),
+        (np.sin, "-np.sin\n+jnp.sin"),
+    ],
+)
+def test_numpys_own_functions_race_their_namesakes(function, diff):
+    result = quick(function, np.arange(4.0))
+    assert [side.obstacle for side in result.contenders.values()] == ["", "", ""]
+    assert result.agreement.ok
+    assert result.port.diff == diff
+
+
 def test_the_plain_functions_are_the_same():
     assert jaxmagic.benchmark is bench.benchmark
-    result = jaxmagic.benchmark(np.linalg.norm, np.ones(3), budget=0.3)
+    result = jaxmagic.benchmark(np.sum, np.ones(3), budget=0.3)
     assert result.contenders["numpy"].typical > 0
     result = jaxmagic.race({"a": np.sort, "b": np.sort}, np.ones(3), budget=0.3)
     assert list(result.contenders) == ["a", "b"]
