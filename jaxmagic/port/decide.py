@@ -253,6 +253,8 @@ class Statements(Expressions):
 
     def _as_dtype(self, base: ast.Name, fact: Fact, value: ast.expr, old: ast.expr) -> ast.expr:
         """A value as the array will hold it."""
+        if getattr(old, "exact", False):
+            return value
         own = self.fact(old)
         if isinstance(old, ast.BinOp) and not own.forms:
             own = self.fact(old.right)

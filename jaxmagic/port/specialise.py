@@ -15,6 +15,7 @@ from jaxmagic.port.desugar import Desugar, Names
 from jaxmagic.port.exits import Exits
 from jaxmagic.port.expressions import Decisions, Env, Held
 from jaxmagic.port.observe import Facts
+from jaxmagic.port.promote import Promote
 from jaxmagic.port.views import Views, keep_parameters, returned_with
 
 STATIC = (bool, int, str, type(None), tuple)
@@ -74,7 +75,8 @@ def _plain(
     body = Desugar(unit, facts, names, mutated, returning).block(copy.deepcopy(unit.node).body)
     body = Exits(unit, names).block(body)
     views = Views(unit, facts, body, frozenset(parameters), names)
-    body, held = keep_parameters(unit, views.body, names)
+    body = Promote(unit, facts, names).block(views.body, {})
+    body, held = keep_parameters(unit, body, names)
     changed = tuple(name for name in parameters if name in held)
     return Plain(
         body=returned_with(body, [held[name] for name in changed], returns),

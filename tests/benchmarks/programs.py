@@ -1,42 +1,76 @@
-"""Random NumPy programs, ported and compared: `python programs.py [--count 10000] [--seed 0]`."""
+"""Random NumPy programs, ported and compared: `python programs.py [--count 10000] [--seed 0]`.
+
+Each is ported for one set of inputs and compared on another, so that a port that is right by luck
+shows. The programs run in child processes: XLA can abort on one, which is counted and reported.
+"""
 
 from __future__ import annotations
 
 import argparse
 import collections
+import json
+import pathlib
 import random
+import subprocess
 import sys
 import warnings
-
-import pathlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 from tests.port_programs import judged, program
+
+WRONG = ("DIFFERENT", "ERROR")
+
+
+def source_of(number):
+    return program(random.Random(number).randrange)
+
+
+def child(first, count):
+    """One line of JSON for each program."""
+    warnings.simplefilter("ignore")
+    for number in range(first, first + count):
+        try:
+            verdict = judged(source_of(number), number)
+        except Exception as error:
+            verdict = f"ERROR {type(error).__name__}: {error}"
+        print(json.dumps([number, verdict]), flush=True)
+
+
+def verdicts(first, count):
+    """Number and verdict of each program, a fresh process after each crash or 500 programs."""
+    at, end = first, first + count
+    while at < end:
+        command = [sys.executable, __file__, "--child", "--seed", str(at), "--count", str(min(500, end - at))]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
+        )
+        for line in done.stdout.splitlines():
+            at, verdict = json.loads(line)
+            yield at, verdict
+            at += 1
+        if done.returncode:
+            yield at, "XLA aborted the process"
+            at += 1
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--child", action="store_true")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    verdicts = collections.Counter()
-    for number in range(options.seed, options.seed + options.count):
-        source = program(random.Random(number).randrange)
-        try:
-            verdict = judged(source, number)
-        except Exception as error:
-            verdict = f"ERROR {type(error).__name__}: {error}"
-        if verdict.startswith(("DIFFERENT", "ERROR")):
-            print(f"--- program {number}\n{source}\n{verdict[:3000]}\n", flush=True)
-        words = verdict.splitlines()[0].split(":")[0]
-        if words == "refused":
-            words = "refused: " + " ".join(verdict.split(": ", 1)[1].replace("`", " ").split()[:60])[:60]
-        verdicts[words] += 1
-    for words, count in verdicts.most_common():
+    if options.child:
+        child(options.seed, options.count)
+        return
+    totals = collections.Counter()
+    for number, verdict in verdicts(options.seed, options.count):
+        if verdict.startswith((*WRONG, "XLA")):
+            print(f"--- program {number}\n{source_of(number)}\n{verdict[:3000]}\n", flush=True)
+        totals[" ".join(verdict.splitlines()[0].split()[:6])] += 1
+    for words, count in totals.most_common():
         print(f"{count:6} {words}")
-    sys.exit(any(words.startswith(("DIFFERENT", "ERROR")) for words in verdicts))
+    sys.exit(any(words.startswith(WRONG) for words in totals))
 
 
 if __name__ == "__main__":
