@@ -16,20 +16,31 @@ class JaxmagicError(Exception):
         fix: what to write instead, or "" when there is nothing to do.
         span: where in the user's own source, when that is known.
         excerpt: the user's source line at `span`, verbatim.
+        place: the file of `span` in words ("In [3]", "model.py"); "" where the user sees it anyway.
     """
 
-    def __init__(self, message: str, *, fix: str = "", span: Span | None = None, excerpt: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        fix: str = "",
+        span: Span | None = None,
+        excerpt: str = "",
+        place: str = "",
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
         self.span = span
         self.excerpt = excerpt
+        self.place = place
 
     def __str__(self) -> str:
         lines = [self.message]
         if self.span is not None:
             excerpt = self.excerpt.strip()
-            lines.append(f"  line {self.span.line}{f': {excerpt}' if excerpt else ''}")
+            place = f"{self.place}, " if self.place else ""
+            lines.append(f"  {place}line {self.span.line}{f': {excerpt}' if excerpt else ''}")
         if self.fix:
             lines.append(f"  {self.fix}")
         return "\n".join(lines)

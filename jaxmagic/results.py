@@ -48,6 +48,9 @@ class Lazy(Generic[T]):
             return self._value
 
 
+# Labels of sources that the user has before their eyes: they need no saying.
+HERE = ("this cell", "this line", "cell")
+
 # -- the user's source ----------------------------------------------------------------------------
 
 
@@ -69,7 +72,7 @@ class Source:
 
     Args:
         file: the file name that spans carry (a cell's is its compile name).
-        label: what to call it: "In [3]", "model.py".
+        label: what to call it: "In [3]", "model.py", or one of `HERE`.
         first_line: the number of `lines[0]` in the file.
         lines: the text, without line ends.
     """

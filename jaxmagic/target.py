@@ -33,12 +33,15 @@ class Target:
         args: positional inputs: arrays, pytrees, scalars or `ArrayType`s.
         kwargs: inputs by keyword.
         name: what to call it in sentences ("layer", or the expression itself).
+        labels: what to call the files of spans, where their names do not say it: "In [3]", or one of
+            `results.HERE` for what the user looks at anyway.
     """
 
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -66,7 +66,7 @@ def made(**changes):
         outputs=(Value(name="", type="f32[]", bytes=4),),
         equations=tuple(Equation(primitive="add", text="", span=None) for _ in range(8)),
         lines=lines((0.0, 0.0), (33.6e6, 1e6), (0.3e6, 0.2e6)),
-        sources=(Source(file="cell", label="In [3]", first_line=1, lines=TEXT),),
+        sources=(Source(file="cell", label="this cell", first_line=1, lines=TEXT),),
         flops=33.9e6,
         bytes=1.2e6,
         transcendentals=65536.0,
@@ -162,8 +162,21 @@ def test_several_sources_get_headings_and_their_rows_shift():
     other = Source(file="b.py", label="b.py", first_line=7, lines=("return 1",))
     result = made(sources=(made().sources[0], other))
     found = program(result)
-    assert [row.text for row in found.source] == ["In [3]", *TEXT, "b.py", "return 1"]
+    assert [row.text for row in found.source] == ["this cell", *TEXT, "b.py", "return 1"]
     assert [row.number for row in found.source] == [None, 1, 2, 3, None, 7]
+    assert found.ties[0].source == (Range(2, 17, 22),)
+
+
+@pytest.mark.parametrize("label", ["this cell", "this line", "cell"])
+def test_one_source_that_is_the_cell_itself_gets_no_heading(label):
+    here = dataclasses.replace(made().sources[0], label=label)
+    assert [row.text for row in program(made(sources=(here,))).source] == [*TEXT]
+
+
+def test_one_source_from_elsewhere_is_headed_by_its_name():
+    there = dataclasses.replace(made().sources[0], label="In [3]")
+    found = program(made(sources=(there,)))
+    assert [row.text for row in found.source] == ["In [3]", *TEXT]
     assert found.ties[0].source == (Range(2, 17, 22),)
 
 

@@ -9,6 +9,7 @@ import types
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import jax
 import numpy as np
@@ -55,7 +56,7 @@ def explain(error: Exception, target: Target) -> JaxmagicError | None:
         return _told(lesson, error, target, span)
     if _from_jax(error):
         message = f"JAX cannot run `{target.name}`: {shorten(str(error))}"
-        return CannotTrace(message, span=span, excerpt=sources.excerpt(span))
+        return CannotTrace(message, **_place(span, target))
     return None
 
 
@@ -88,7 +89,13 @@ def _told(lesson: Lesson, error: Exception, target: Target, span: Span | None) -
     code = " ".join(sources.expression(span).split()) if span else ""
     filled = defaultdict(str, groups | {"code": code, "name": target.name, "jax": shorten(str(error))})
     say = lesson.say if code else _without_code(lesson.say)
-    return lesson.error(say.format_map(filled), fix=lesson.fix, span=span, excerpt=sources.excerpt(span))
+    return lesson.error(say.format_map(filled), fix=lesson.fix, **_place(span, target))
+
+
+def _place(span: Span | None, target: Target) -> dict[str, Any]:
+    """Where, as an error is told."""
+    called = sources.elsewhere(span, target.labels)
+    return {"span": span, "excerpt": sources.excerpt(span), "place": called}
 
 
 def _without_code(say: str) -> str:

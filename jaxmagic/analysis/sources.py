@@ -6,11 +6,13 @@ import linecache
 import os
 import re
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from jaxmagic.results import Source, Span
+from jaxmagic.results import HERE, Source, Span
 
 _CELL = re.compile(r"<ipython-input-(\d+)-")
+_LINE = re.compile(r"<%\w+ \d+>")  # what a magic calls the expression on its line
+_UNNAMED: Mapping[str, str] = {}
 
 
 def span(file: str, place: tuple[int, int, int, int], function: str = "") -> Span:
@@ -44,24 +46,40 @@ def expression(place: Span) -> str:
     return text[place.column : place.end_column if place.end_line == place.line else None]
 
 
-def listings(codes: Iterable[types.CodeType], spans: Iterable[Span]) -> tuple[Source, ...]:
-    """The source of these functions and the lines of these spans, as blocks without overlap."""
+def listings(
+    codes: Iterable[types.CodeType], spans: Iterable[Span], labels: Mapping[str, str] = _UNNAMED
+) -> tuple[Source, ...]:
+    """The source of these functions and the lines of these spans, as blocks without overlap.
+
+    Args:
+        codes: the functions.
+        spans: further places.
+        labels: what to call the files, see `Target`.
+    """
     ranges: dict[str, set[int]] = {}
     for code in codes:
         ranges.setdefault(code.co_filename, set()).update(_lines(code))
     for place in spans:
         ranges.setdefault(place.file, set()).update(range(place.line, place.end_line + 1))
     blocks = ((file, block) for file, lines in ranges.items() for block in _blocks(sorted(lines)))
-    found = (_source(file, *block) for file, block in blocks)
+    found = (_source(file, *block, label(file, labels)) for file, block in blocks)
     return tuple(source for source in found if source is not None)
 
 
-def label(file: str) -> str:
-    """What a file is called: a cell "In [3]" where its number shows in the name, a file by its name."""
+def label(file: str, labels: Mapping[str, str] = _UNNAMED) -> str:
+    """What a file is called: a cell "In [3]" where its number is known, a file by its name."""
     cell = _CELL.match(file)
-    if cell:
-        return f"In [{cell[1]}]"
+    if file in labels or cell:
+        return labels.get(file) or f"In [{cell[1] if cell else ''}]"
+    if _LINE.match(file):
+        return "this line"
     return "cell" if "ipykernel_" in file else os.path.basename(file) or file
+
+
+def elsewhere(place: Span | None, labels: Mapping[str, str]) -> str:
+    """What the file of a place is called, "" where the user sees it anyway or it has no name."""
+    called = label(place.file, labels) if place else ""
+    return "" if called in HERE or called.startswith("<") else called
 
 
 def _lines(code: types.CodeType) -> range:
@@ -90,13 +108,13 @@ def _blocks(lines: list[int]) -> Iterator[tuple[int, int]]:
         yield start, previous
 
 
-def _source(file: str, first: int, last: int) -> Source | None:
+def _source(file: str, first: int, last: int, called: str) -> Source | None:
     lines = linecache.getlines(file)[first - 1 : last]
     if not lines:
         return None
     return Source(
         file=file,
-        label=label(file),
+        label=called,
         first_line=first,
         lines=tuple(line.rstrip("\r\n") for line in lines),
     )

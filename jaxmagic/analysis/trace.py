@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmagic.analysis import costs, devices, hlo, inputs, notes, program, sources, texts
+from jaxmagic.analysis import costs, devices, hlo, inputs, notes, program, sources, state, texts
 from jaxmagic.analysis.costs import Cost, Costs
 from jaxmagic.analysis.explain import explained
 from jaxmagic.analysis.inputs import Inputs
@@ -57,7 +57,7 @@ def look(target: Target, *, grad: bool = False) -> Trace:
         lowered = Lazy(functools.partial(_lower, traced.stage))
         spent = _costs(lowered, walked)
     codes = _codes(target, places)
-    listing = sources.listings(codes, ())
+    listing = sources.listings(codes, (), target.labels)
     evidence = notes.Evidence(
         jaxpr=jaxpr,
         given=given,
@@ -146,23 +146,23 @@ def _value_and_grad(target: Target, given: Inputs) -> Callable[..., Any]:
 
 
 def _floats(given: Inputs) -> tuple[int, ...]:
-    kinds = [jax.typeof(leaf.value).dtype if not _is_struct(leaf.value) else leaf.value.dtype
-             for leaf in given.traced]  # fmt: skip
-    return tuple(i for i, kind in enumerate(kinds) if jnp.issubdtype(kind, jnp.floating))
+    return tuple(i for i, leaf in enumerate(given.traced) if _is_float(leaf.value))
 
 
-def _is_struct(value: Any) -> bool:
-    return isinstance(value, jax.ShapeDtypeStruct)
+def _is_float(value: Any) -> bool:
+    """Whether a gradient can be taken by a value; JAX takes none by a reference."""
+    kind = value.dtype if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value).dtype
+    return bool(jnp.issubdtype(kind, jnp.floating)) and not state.is_reference(value)
 
 
 def _loss(target: Target, given: Inputs) -> Callable[..., Any]:
     """The function as value and the rest: of a tuple, the first part is differentiated."""
 
     def loss(*values: Any) -> Any:
-        result = given.call(*values)
+        result, changes = given.call(*values)
         value, rest = (result[0], result[1:]) if isinstance(result, tuple) and result else (result, None)
         if jax.tree_util.all_leaves([value]) and jnp.shape(value) == ():
-            return value, rest
+            return value, (rest, changes)
         kinds = ", ".join(program.type_of(jax.typeof(leaf)) for leaf in jax.tree_util.tree_leaves(result))
         raise CannotDifferentiate(
             f"`{target.name}` returns {kinds}, and only a single number has a gradient.",
@@ -185,11 +185,26 @@ def _values(names: Sequence[str], avals: Sequence[Any]) -> tuple[Value, ...]:
 def _outputs(traced: Traced, given: Inputs, *, grad: bool) -> tuple[Value, ...]:
     avals = traced.stage.jaxpr.out_avals
     tree = jax.tree_util.tree_unflatten(traced.stage.out_tree, avals)
+    written = _written(traced.stage.jaxpr, given)
     if not grad:
-        return _values(*_named(tree))
-    (value, rest), slopes = tree
+        result, changes = tree
+        return (*_values(*_named(result)), *_values(list(changes), list(changes.values())), *written)
+    (value, (rest, changes)), slopes = tree
     names = [f"∂{given.traced[i].path}" for i in _floats(given)]
-    return (*_values(["value"], [value]), *_values(*_named(rest)), *_values(names, slopes))
+    return (
+        *_values(["value"], [value]),
+        *_values(*_named(rest)),
+        *_values(list(changes), list(changes.values())),
+        *written,
+        *_values(names, slopes),
+    )
+
+
+def _written(jaxpr: Any, given: Inputs) -> tuple[Value, ...]:
+    """The references that the program writes to."""
+    places = state.written(jaxpr)
+    names = [f"{given.traced[i].path} (updated)" for i in places]
+    return _values(names, [jaxpr.in_avals[i].inner_aval for i in places])
 
 
 def _named(tree: Any) -> tuple[list[str], list[Any]]:

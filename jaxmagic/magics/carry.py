@@ -11,11 +11,12 @@ from IPython.core.error import UsageError
 
 from jaxmagic.errors import BadLine, BadTarget
 from jaxmagic.magics import actions, contenders, find
-from jaxmagic.magics.cell import Body, Ran, awaits, cell_number, compiled, drive, run, target_of
+from jaxmagic.magics.cell import Body, Ran, awaits, cell_number, compiled, drive, labels, run, target_of
 from jaxmagic.magics.commands import Command, help_text, imported
 from jaxmagic.magics.display import Screen
 from jaxmagic.magics.grammar import Request, parse
 from jaxmagic.magics.tracebacks import users_frames_only
+from jaxmagic.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,7 @@ class Carrier:
                 return None
             _require_expression(command, request)
             scope = find.scope_of(self.shell.user_ns, local_ns)
-            return self._result(_call(command, request, scope))
+            return self._result(_call(command, request, scope, self.shell))
 
     def cell(self, command: Command, line: str, text: str) -> Any:
         """`%%magic line` and a body: as above, or its coroutine when the body awaits in a running loop."""
@@ -71,7 +72,7 @@ class Carrier:
             with _on(device):
                 ran = await run(self.shell, before, keep=wanted)
             with usage_errors():
-                call = _call(command, request, self.shell.user_ns, ran, self.shell)
+                call = _call(command, request, self.shell.user_ns, self.shell, ran)
                 race = contenders.line_up(nodes, body, command.name, self.shell.user_ns)
                 return self._result(replace(call, contenders=race))
 
@@ -112,12 +113,15 @@ def _call(
     command: Command,
     request: Request,
     scope: dict[str, Any],
+    shell: InteractiveShell,
     ran: Ran | None = None,
-    shell: InteractiveShell | None = None,
 ) -> actions.Call:
-    def target() -> Any:
-        if request.expr or ran is None or shell is None:
+    def found() -> Target:
+        if request.expr or ran is None:
             return find.from_text(request.expr, command.name, scope, bare=command.without)
         return target_of(shell, ran, command.name, bare=command.without)
+
+    def target() -> Target:
+        return replace(found(), labels=labels(shell))
 
     return actions.Call(command=command, request=request, scope=scope, target=target, cell=ran is not None)

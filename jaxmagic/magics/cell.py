@@ -97,6 +97,14 @@ def cell_number(shell: InteractiveShell) -> int:
     return shell.execution_count if number is None else number
 
 
+def labels(shell: InteractiveShell) -> dict[str, str]:
+    """What to call the files that cells are compiled under: "In [3]", and the one that runs "this cell"."""
+    numbers: Mapping[str, int] = getattr(shell.compile, "_filename_map", {})  # IPython 7 has none
+    named = {file: f"In [{number}]" for file, number in numbers.items()}
+    running = cell_number(shell)
+    return named | {file: "this cell" for file, number in numbers.items() if number == running}
+
+
 def _ends_with_semicolon(source: str) -> bool:
     """Whether the last token is `;`, as IPython's display hook asks of a plain cell."""
     if ";" not in source:

@@ -22,7 +22,7 @@ from jaxmagic.pages.blocks import (
     strong,
     words,
 )
-from jaxmagic.results import Lazy, Line, Memory, Note, Span, Stage, StageName, Trace, Value
+from jaxmagic.results import HERE, Lazy, Line, Memory, Note, Span, Stage, StageName, Trace, Value
 
 # A page shows so much of a program; the whole text is in the result's `stage(…)`.
 MAX_ROWS = 1500
@@ -69,7 +69,7 @@ def _costs(trace: Trace) -> Iterator[Text]:
 def _values(values: Sequence[Value]) -> str:
     told = [_value(value) for value in values]
     if len(told) > MAX_VALUES:
-        told = [_group(root, members) for root, members in _by_root(values).items()]
+        told = [_group(*group, members) for group, members in _by_root(values).items()]
     if len(told) > MAX_VALUES:
         return f"{units.counted(len(values), 'array')} ({units.size(_total(values))})"
     return ", ".join(told)
@@ -79,18 +79,21 @@ def _value(value: Value) -> str:
     return f"{value.name} {value.type}".strip()
 
 
-def _by_root(values: Sequence[Value]) -> dict[str, list[Value]]:
-    groups: dict[str, list[Value]] = {}
+def _by_root(values: Sequence[Value]) -> dict[tuple[str, str], list[Value]]:
+    """The values by what they are part of, and what happened to them ("updated")."""
+    groups: dict[tuple[str, str], list[Value]] = {}
     for value in values:
-        root = value.name.split("[")[0].split(".")[0]
-        groups.setdefault(root, []).append(value)
+        name, _, what = value.name.partition(" (")
+        root = name.split("[")[0].split(".")[0]
+        groups.setdefault((root, what.rstrip(")")), []).append(value)
     return groups
 
 
-def _group(root: str, members: Sequence[Value]) -> str:
+def _group(root: str, what: str, members: Sequence[Value]) -> str:
     if len(members) == 1:
         return _value(members[0])
-    return f"{root} ({units.counted(len(members), 'array')}, {units.size(_total(members))})".strip()
+    counted = f"{units.counted(len(members), 'array')} {what}".strip()
+    return f"{root} ({counted}, {units.size(_total(members))})".strip()
 
 
 def _total(values: Sequence[Value]) -> int | None:
@@ -170,7 +173,7 @@ def _listing(trace: Trace) -> _Listing:
     rows: list[SourceLine] = []
     places = {}
     for source in trace.sources:
-        if len(trace.sources) > 1:
+        if len(trace.sources) > 1 or source.label not in HERE:
             rows.append(SourceLine(number=None, text=source.label, tone="muted"))
         for number, text in enumerate(source.lines, source.first_line):
             places[source.file, number] = len(rows)
