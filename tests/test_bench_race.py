@@ -448,6 +448,16 @@ def test_trap_a_generator_is_refused(value):
     assert caught.value.fix == "Pass a list instead: `list(items)`."
 
 
+def test_trap_arrays_that_start_on_the_other_side():
+    functions = {"numpy": lambda x: x * 2, "mine": jax.jit(lambda x: x * 2)}
+    kinds = {}
+    for kind, x in (("numpy", np.ones(3, np.float32)), ("jax", jnp.ones(3))):
+        result = bench.run_labelled(functions, (x,), tools=ticking())
+        kinds[kind] = {note.kind: note.text for note in result.notes}
+    assert kinds["numpy"]["moves inputs"].startswith("`mine` takes NumPy arrays to JAX in each call")
+    assert "moves inputs" not in kinds["jax"]
+
+
 def test_trap_nan_and_infinity_are_values():
     x = np.array([1.0, np.nan, np.inf, -np.inf, -1.0])
     result = quick(lambda x: np.sqrt(x) * 2, x)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxmagic.analysis.inputs import is_jitted, plain
 from jaxmagic.bench import inputs, programs
@@ -60,6 +61,7 @@ class Side:
         expected: seconds that the next call will take, as far as known.
         program: of a contender under jit.
         captured: names of what was captured and became an input.
+        moves: whether each call takes NumPy arrays to JAX.
     """
 
     entrant: Entrant
@@ -68,6 +70,7 @@ class Side:
     expected: float
     program: Program | None = None
     captured: tuple[str, ...] = ()
+    moves: bool = False
 
 
 def as_returned(result: Any, changed: Mapping[str, Any]) -> Outcome:
@@ -145,8 +148,14 @@ def _by_call(
         input_bytes=sys.maxsize if changed.keys() & {*lifted.names} else inputs.size(given),
         scope=scope,
     )
-    outcome = read(result, changed)
-    return Side(entrant=entrant, outcome=outcome, first_call=seconds, expected=seconds, captured=lifted.names)
+    return Side(
+        entrant=entrant,
+        outcome=read(result, changed),
+        first_call=seconds,
+        expected=seconds,
+        captured=lifted.names,
+        moves=_has(np.ndarray, own[:2]) and _has(jax.Array, result),
+    )
 
 
 def _by_jit(
@@ -244,6 +253,10 @@ def call_floor(now: Callable[[], float], calls: int = 100) -> float:
         return now() - start
 
     return min(once() for _ in range(calls))
+
+
+def _has(kind: type, tree: Any) -> bool:
+    return any(isinstance(leaf, kind) for leaf in jax.tree_util.tree_leaves(tree))
 
 
 def _call(lifted: Lifted, own: tuple[Any, Any, Any]) -> Callable[[], Any]:

@@ -25,7 +25,7 @@ TRANSFER = 0.2
 def notes(result: Benchmark, sides: Sides) -> tuple[Note, ...]:
     """Every note that applies."""
     said = [(kind, make(result)) for kind, make in _OF_RESULT.items()]
-    said += [("captured array", _captured(sides))]
+    said += [("captured array", _captured(sides)), ("moves inputs", _moves(sides))]
     said += [(kind, make(it)) for it in _programs(result, sides) for kind, make in _OF_PROGRAM.items()]
     return tuple(Note(kind=kind, text=text) for kind, text in said if text)
 
@@ -89,6 +89,14 @@ def _captured(sides: Sides) -> str:
         return ""
     went = "was passed as an argument" if len(names) == 1 else "were passed as arguments"
     return f"{_listed(names)} came from outside the function and {went}, so that XLA cannot fold it in."
+
+
+def _moves(sides: Sides) -> str:
+    names = [f"`{name}`" for name, side in sides.items() if side.moves]
+    if not names:
+        return ""
+    take = "takes" if len(names) == 1 else "take"
+    return f"{_listed(names)} {take} NumPy arrays to JAX in each call: give JAX arrays to leave that out."
 
 
 def _listed(names: list[str]) -> str:
