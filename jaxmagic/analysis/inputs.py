@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
+from jaxmagic.analysis.state import Change, Outcome, Part, Parts, is_object, is_reference
 from jaxmagic.errors import BadTarget
 from jaxmagic.target import ArrayType, Target
 
@@ -50,11 +51,11 @@ class Inputs:
 
     Args:
         leaves: every leaf, in order.
-        rebuild: from the values of all leaves to the result of calling the user's function.
+        rebuild: from the values of all leaves to the outcome of calling the user's function.
     """
 
     leaves: tuple[Leaf, ...]
-    rebuild: Callable[[Sequence[Any]], Any]
+    rebuild: Callable[[Sequence[Any]], Outcome]
 
     @property
     def traced(self) -> tuple[Leaf, ...]:
@@ -66,8 +67,8 @@ class Inputs:
         """The leaves that stay Python values."""
         return tuple(leaf for leaf in self.leaves if not leaf.traced)
 
-    def call(self, *values: Any) -> Any:
-        """The user's function at these values of the traced leaves."""
+    def call(self, *values: Any) -> Outcome:
+        """The outcome of the user's function at these values of the traced leaves."""
         supply = iter(values)
         return self.rebuild([next(supply) if leaf.traced else leaf.value for leaf in self.leaves])
 
@@ -90,30 +91,35 @@ def take_apart(target: Target) -> Inputs:
     """
     function, bound_args, bound_kwargs = _unwrap_partial(target.function)
     owner, call = _owner(function)
-    given = _names(target)
-    parts = {
+    bound = {
         target.name.removesuffix(".__call__"): owner,
         **{f"bound {i}": value for i, value in enumerate(bound_args)},
         **bound_kwargs,
     }
-    bound_leaves, bound_tree = jax.tree_util.tree_flatten_with_path(tuple(parts.values()))
-    given_leaves, given_tree = jax.tree_util.tree_flatten_with_path((*target.args, *target.kwargs.values()))
-    leaves = [_bound_leaf(list(parts), path, value) for path, value in bound_leaves]
+    names = [*bound, *_names(target)]
+    parts = Parts((*bound.values(), *target.args, *target.kwargs.values()))
     static = _declared_static(target)
-    leaves += [_given_leaf(given, path, value, static) for path, value in given_leaves]
-    split, positional, keywords = len(bound_leaves), len(target.args), list(target.kwargs)
+    last_bound, last_positional = 1 + len(bound_args), len(bound) + len(target.args)
 
-    def rebuild(values: Sequence[Any]) -> Any:
-        inner, *carried = jax.tree_util.tree_unflatten(bound_tree, values[:split])
-        args, kwargs = (
-            carried[: len(bound_args)],
-            dict(zip(bound_kwargs, carried[len(bound_args) :], strict=True)),
-        )
-        handed = jax.tree_util.tree_unflatten(given_tree, values[split:])
-        kwargs |= zip(keywords, handed[positional:], strict=True)
-        return call(inner, *args, *handed[:positional], **kwargs)
+    def named(part: Part | Change) -> str:
+        return f"{names[part.path[0].idx]}{way(part.path[1:])}{part.way}"
 
-    return Inputs(leaves=tuple(leaves), rebuild=rebuild)
+    def leaf(part: Part) -> Leaf:
+        is_bound = part.path[0].idx < len(bound)
+        if is_bound:
+            return _bound_leaf(named(part), part.value)
+        return _given_leaf(named(part), part.value, declared=names[part.path[0].idx] in static)
+
+    def rebuild(values: Sequence[Any]) -> Outcome:
+        (inner, *handed), objects = parts.join(values)
+        args = (*handed[: last_bound - 1], *handed[len(bound) - 1 : last_positional - 1])
+        kwargs = dict(zip(bound_kwargs, handed[last_bound - 1 :], strict=False))
+        kwargs |= zip(target.kwargs, handed[last_positional - 1 :], strict=True)
+        result = call(inner, *args, **kwargs)
+        changes = parts.changes(objects, values)
+        return Outcome(result, {f"{named(one)} ({one.what})": one.value for one in changes})
+
+    return Inputs(leaves=tuple(map(leaf, parts.leaves)), rebuild=rebuild)
 
 
 def struct(kind: ArrayType) -> jax.ShapeDtypeStruct:
@@ -141,6 +147,8 @@ def is_traceable(value: Any) -> bool:
     """Whether JAX can trace a value in place of this one."""
     if isinstance(value, ArrayType | jax.ShapeDtypeStruct | jax.Array | bool | int | float | complex):
         return True
+    if is_reference(value):
+        return True
     return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biufcV"
 
 
@@ -161,18 +169,16 @@ def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _given_leaf(names: list[str], path: Path, value: Any, static: frozenset[str]) -> Leaf:
-    name = names[path[0].idx]
-    traced = name not in static and is_traceable(value)
+def _given_leaf(path: str, value: Any, *, declared: bool) -> Leaf:
+    traced = not declared and is_traceable(value)
     asked = DTYPES.get(value.dtype, "") if isinstance(value, ArrayType) else str(getattr(value, "dtype", ""))
     value = struct(value) if isinstance(value, ArrayType) else value
-    return Leaf(path=name + way(path[1:]), value=value, traced=traced, asked=asked)
+    return Leaf(path=path, value=value, traced=traced, asked=asked)
 
 
-def _bound_leaf(names: list[str], path: Path, value: Any) -> Leaf:
+def _bound_leaf(path: str, value: Any) -> Leaf:
     """A number that came with the callable is its configuration: it stays as it is."""
-    traced = is_traceable(value) and not is_number(value)
-    return Leaf(path=names[path[0].idx] + way(path[1:]), value=value, traced=traced, bound=True)
+    return Leaf(path=path, value=value, traced=is_traceable(value) and not is_number(value), bound=True)
 
 
 def _unwrap_partial(function: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
@@ -195,12 +201,13 @@ def _owner(function: Any) -> tuple[Any, Callable[..., Any]]:
 
 
 def _is_tree(value: Any) -> bool:
-    return not jax.tree_util.all_leaves([value])
+    return is_object(value) or not jax.tree_util.all_leaves([value])
 
 
 def _declared_static(target: Target) -> frozenset[str]:
     """The names of the parameters that the user's own `jax.jit` declared static."""
-    info = getattr(target.function, "_jit_info", None)
+    jitted = getattr(target.function, "jitted_fn", target.function)  # where Flax's own `jit` keeps JAX's
+    info = getattr(jitted, "_jit_info", None)
     names = set(getattr(info, "static_argnames", None) or ())
     named = _names(target)
     numbers = getattr(info, "static_argnums", None) or ()

@@ -433,6 +433,38 @@ _TIMES: dict[str, Callable[[dict[str, Any]], int | None]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a program returns in one place; `handed_through` when it is an input as it came."""
+
+    aval: Any
+    handed_through: bool
+
+
+def outputs(jaxpr: Any) -> list[Output]:
+    """The outputs of a program."""
+    pairs = zip(jaxpr.out_avals, _passages(opened(jaxpr), {}), strict=True)
+    return [Output(aval, passage is not None) for aval, passage in pairs]
+
+
+def _passages(jaxpr: Any, known: dict[int, list[int | None]]) -> list[int | None]:
+    """For each output, the number of the input that it is, through jitted functions too."""
+    if id(jaxpr) in known:
+        return known[id(jaxpr)]
+    same = {id(variable): i for i, variable in enumerate(jaxpr.invars)}
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in _JITS:
+            inner = _passages(opened(equation.params["jaxpr"]), known)
+            for out, i in zip(equation.outvars, inner, strict=True):
+                if i is not None and id(equation.invars[i]) in same:
+                    same[id(out)] = same[id(equation.invars[i])]
+    known[id(jaxpr)] = [same.get(id(variable)) for variable in jaxpr.outvars]
+    return known[id(jaxpr)]
+
+
+_JITS = ("jit", "pjit")
+
+
 def function_of(jaxpr: Any) -> tuple[str, str, int]:
     """The name, file and first line of the function that a program was traced from ("" unknown)."""
     info = getattr(opened(jaxpr), "debug_info", None)

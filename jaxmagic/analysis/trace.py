@@ -20,6 +20,7 @@ from jaxmagic.analysis.costs import Cost, Costs
 from jaxmagic.analysis.explain import explained
 from jaxmagic.analysis.inputs import Inputs
 from jaxmagic.analysis.program import Traced, Walked
+from jaxmagic.analysis.state import Outcome
 from jaxmagic.errors import CannotDifferentiate
 from jaxmagic.results import Equation, Lazy, Line, Source, Stage, Trace, Value
 from jaxmagic.target import Target
@@ -101,7 +102,7 @@ def _caught() -> Iterator[list[warnings.WarningMessage]]:
 def _trace(target: Target, given: Inputs, *, grad: bool) -> tuple[Inputs, Traced, float]:
     """The program, with those Python numbers static that JAX says it has to know."""
     while True:
-        function = _value_and_grad(target, given) if grad else given.call
+        function = _value_and_grad(target, given) if grad else _plain(given)
         names = program.identifiers(leaf.path for leaf in given.traced)
         values = dict(zip(names, (leaf.value for leaf in given.traced), strict=True))
         started = time.perf_counter()
@@ -114,6 +115,10 @@ def _trace(target: Target, given: Inputs, *, grad: bool) -> tuple[Inputs, Traced
             given = given.with_static(needed)
         else:
             return given, traced, time.perf_counter() - started
+
+
+def _plain(given: Inputs) -> Callable[..., Any]:
+    return lambda *values: given.call(*values).plain
 
 
 _DEPENDS = re.compile(r"depends on the values? of the arguments? ([^\n]*)")
@@ -159,10 +164,11 @@ def _loss(target: Target, given: Inputs) -> Callable[..., Any]:
     """The function as value and the rest: of a tuple, the first part is differentiated."""
 
     def loss(*values: Any) -> Any:
-        result, changes = given.call(*values)
+        outcome = given.call(*values)
+        result = outcome.result
         value, rest = (result[0], result[1:]) if isinstance(result, tuple) and result else (result, None)
         if jax.tree_util.all_leaves([value]) and jnp.shape(value) == ():
-            return value, (rest, changes)
+            return value, Outcome(rest, outcome.changes).plain
         kinds = ", ".join(program.type_of(jax.typeof(leaf)) for leaf in jax.tree_util.tree_leaves(result))
         raise CannotDifferentiate(
             f"`{target.name}` returns {kinds}, and only a single number has a gradient.",
@@ -183,21 +189,23 @@ def _values(names: Sequence[str], avals: Sequence[Any]) -> tuple[Value, ...]:
 
 
 def _outputs(traced: Traced, given: Inputs, *, grad: bool) -> tuple[Value, ...]:
-    avals = traced.stage.jaxpr.out_avals
-    tree = jax.tree_util.tree_unflatten(traced.stage.out_tree, avals)
-    written = _written(traced.stage.jaxpr, given)
+    jaxpr = traced.stage.jaxpr
+    tree = jax.tree_util.tree_unflatten(traced.stage.out_tree, program.outputs(jaxpr))
     if not grad:
-        result, changes = tree
-        return (*_values(*_named(result)), *_values(list(changes), list(changes.values())), *written)
-    (value, (rest, changes)), slopes = tree
+        outcome = Outcome.of(tree)
+        return (*_values(*_named(outcome.result)), *_changed(outcome.changes), *_written(jaxpr, given))
+    (value, rest), slopes = tree
+    outcome = Outcome.of(rest)
     names = [f"∂{given.traced[i].path}" for i in _floats(given)]
-    return (
-        *_values(["value"], [value]),
-        *_values(*_named(rest)),
-        *_values(list(changes), list(changes.values())),
-        *written,
-        *_values(names, slopes),
-    )
+    returned = (*_values(["value"], [value.aval]), *_values(*_named(outcome.result)))
+    changed = (*_changed(outcome.changes), *_written(jaxpr, given))
+    return (*returned, *changed, *_values(names, [slope.aval for slope in slopes]))
+
+
+def _changed(changes: Mapping[str, program.Output]) -> tuple[Value, ...]:
+    """The state that the call changed; what a jitted helper only handed through did not change."""
+    new = {name: output.aval for name, output in changes.items() if not output.handed_through}
+    return _values(list(new), list(new.values()))
 
 
 def _written(jaxpr: Any, given: Inputs) -> tuple[Value, ...]:
@@ -209,7 +217,7 @@ def _written(jaxpr: Any, given: Inputs) -> tuple[Value, ...]:
 
 def _named(tree: Any) -> tuple[list[str], list[Any]]:
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [inputs.way(path) for path, _ in leaves], [leaf for _, leaf in leaves]
+    return [inputs.way(path) for path, _ in leaves], [leaf.aval for _, leaf in leaves]
 
 
 def _codes(target: Target, places: program.Places) -> list[types.CodeType]:
