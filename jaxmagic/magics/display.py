@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from jaxmagic.magics.onshow import on_show
-from jaxmagic.pages.compose import PAGES, compose
+from jaxmagic.pages.compose import PAGES, compose, compose_so_far
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -274,7 +274,7 @@ class PageProgress(Progress):
 
     def draw(self, result: object, share: float) -> None:
         """Show the page so far in its place."""
-        self._put(replace(compose(result), progress=min(max(share, 0.0), 1.0)))
+        self._put(compose_so_far(result, min(max(share, 0.0), 1.0)))
 
     def _put(self, page: Page) -> None:
         if self._placed is None:

@@ -239,5 +239,5 @@ class Page:
     progress: float | None = None
 
 
-Composer: TypeAlias = Callable[[Any], Page]
+Composer: TypeAlias = Callable[..., Page]
 Composers: TypeAlias = Mapping[type, str]
