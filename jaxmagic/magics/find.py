@@ -131,7 +131,7 @@ def users_own(value: Any) -> bool:
         return False
     inner = unwrapped(value)
     if isinstance(inner, types.FunctionType):
-        return not _installed(inner.__code__.co_filename)
+        return not installed(inner.__code__.co_filename)
     python_level = isinstance(inspect.getattr_static(type(inner), "__call__", None), types.FunctionType)
     return python_level and type(inner).__module__.split(".")[0] not in ARRAY_LIBRARIES
 
@@ -151,7 +151,8 @@ def unwrapped(function: Any) -> Any:
 
 
 @functools.cache
-def _installed(file: str) -> bool:
+def installed(file: str) -> bool:
+    """Whether a file belongs to Python or an installed library, not to the user."""
     packages = ("/site-packages/", "/dist-packages/")
     path = file.replace("\\", "/")
     return path.startswith("<frozen") or any(p in path for p in packages) or _in_stdlib(path)

@@ -11,7 +11,10 @@ import os
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
+
+from jaxmagic.magics.find import installed
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -41,7 +44,8 @@ def users_frames_only(shell: InteractiveShell) -> Iterator[None]:
 
 def _mark(error: BaseException, shell: InteractiveShell) -> None:
     def render() -> list[str]:
-        frames = without_machinery(error.__traceback__) or error.__traceback__
+        interrupted = isinstance(error, KeyboardInterrupt)
+        frames = without_machinery(error.__traceback__, mistakes=not interrupted) or error.__traceback__
         lines: list[str] = shell.InteractiveTB.structured_traceback(type(error), error, frames, tb_offset=0)
         return lines
 
@@ -51,21 +55,46 @@ def _mark(error: BaseException, shell: InteractiveShell) -> None:
         return
 
 
-def without_machinery(traceback: types.TracebackType | None) -> types.TracebackType | None:
-    """A traceback without our frames, IPython's around them and the line that is the magic's own call."""
+def without_machinery(
+    traceback: types.TracebackType | None, *, mistakes: bool = True
+) -> types.TracebackType | None:
+    """A traceback as it would be without the magic.
+
+    Our frames go, with the libraries' around them as far as the user's next ones, and so does the line
+    that is the magic's own call. What the user's code calls stays as it is.
+
+    Args:
+        traceback: of an exception that passed through a magic.
+        mistakes: whether an error that was raised in our own code shows its frames.
+    """
     entries = list(_entries(traceback))
-    ours = [i for i, entry in enumerate(entries) if _file(entry).startswith(_OURS)]
-    last = ours[-1] if ours else -1
-    kept = [entry for i, entry in enumerate(entries) if i > last or _is_users(entries, i)]
+    mine = [not _is_library(_file(entry)) for entry in entries]
+    kept: list[types.TracebackType] = []
+    for users, run in groupby(range(len(entries)), key=mine.__getitem__):
+        places = list(run)
+        if users:
+            kept += [entries[i] for i in places if not _is_cell_magics_call(entries, i)]
+        elif not any(_is_machinery(_file(entries[i])) for i in places) or (
+            mistakes and _is_mistake(entries, places)
+        ):
+            kept += [entries[i] for i in places]
     chain: types.TracebackType | None = None
     for entry in reversed(kept):
         chain = types.TracebackType(chain, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return chain
 
 
-def _is_users(entries: list[types.TracebackType], i: int) -> bool:
-    file = _file(entries[i])
-    return not (file.startswith(_OURS) or file.endswith(_MACHINERY) or _is_cell_magics_call(entries, i))
+def _is_machinery(file: str) -> bool:
+    return file.startswith(_OURS) or file.endswith(_MACHINERY)
+
+
+def _is_library(file: str) -> bool:
+    return _is_machinery(file) or installed(file)
+
+
+def _is_mistake(entries: list[types.TracebackType], places: list[int]) -> bool:
+    """Whether an error was raised in our own code or below, with nothing of the user's after it."""
+    return places[-1] == len(entries) - 1 and any(_file(entries[i]).startswith(_OURS) for i in places)
 
 
 def _is_cell_magics_call(entries: list[types.TracebackType], i: int) -> bool:
