@@ -1,3 +1,4 @@
+# ruff: noqa: B905, PERF401, PIE808, RET504, SIM108 written as people write NumPy
 """NumPy functions as people write them, one obstacle (or a few) each: what `test_port_kernels` ports.
 
 `KERNELS` are functions with two different sets of inputs: the port is made on the first and has to

@@ -164,10 +164,8 @@ class Writer:
         self.write(pad, f"{self.point()} = {self.scalar()}")
 
     def augment_name(self, depth, pad):
-        self.write(
-            pad,
-            f"{self.pick(self.vectors)} {self.pick(['+=', '-=', '*='])} {self.pick([self.vector(), self.scalar()])}",
-        )
+        value = self.pick([self.vector(), self.scalar()])
+        self.write(pad, f"{self.pick(self.vectors)} {self.pick(['+=', '-=', '*='])} {value}")
 
     def augment_place(self, depth, pad):
         self.write(pad, f"{self.place()} {self.pick(['+=', '*='])} {self.vector()}")

@@ -222,3 +222,37 @@ def test_page():
     page = compose(port(commented, X))
     assert "".join(word.text for word in page.say) == "commented runs on JAX and agrees with NumPy."
     assert [tab.title for tab in page.tabs] == ["Changes", "JAX source"]
+
+
+def first_column(x):
+    x[0] += 1
+    return x.sum()
+
+
+def test_inputs_of_other_kinds_are_refused():
+    made = port(first_column, X)
+    with pytest.raises(CannotPort, match="made for `x`"), X64():
+        made.function(jnp.ones((3, 3)))
+    with pytest.raises(CannotPort, match="made for `x`"), X64():
+        made.function(jnp.arange(3))
+
+
+def adds(x, y):
+    x += y
+    return x
+
+
+def test_inputs_that_share_memory_are_refused_when_one_is_changed():
+    x = np.arange(4.0)
+    with pytest.raises(CannotPort, match="share memory"):
+        port(adds, x[:-1], x[1:])
+    assert list(x) == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_mutated_arguments_come_back_after_the_result():
+    made = port(first_column, X)
+    assert made.mutated == ("x",)
+    with X64():
+        total, changed = jax.jit(made.function)(jnp.array(X))
+    assert float(total) == 4.0
+    assert list(np.asarray(changed)) == [1.0, 1.0, 2.0]

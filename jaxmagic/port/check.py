@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.emit import Module, Rename, namespace
-from jaxmagic.port.observe import Facts
+from jaxmagic.port.observe import Facts, constant
 from jaxmagic.port.prove import copied, on_jax
 
 FILE = "<trial>"
@@ -54,7 +54,7 @@ class _Look(ast.NodeTransformer):
         fact = self.facts.of(self.unit, new)
         if fact.dtype is None or any(form.kind not in ("array", "scalar") for form in fact.forms):
             return new
-        key = ast.Constant((self.unit.name, new.key))  # type: ignore[attr-defined]
+        key = constant((self.unit.name, new.key))  # type: ignore[union-attr]
         return ast.Call(ast.Name("__look__", ast.Load()), [key, new, ast.Constant(fact.dtype)], [])
 
 
@@ -71,9 +71,7 @@ def misfits(
     found = Misfit()
 
     def look(key: tuple[str, int], value: Any, dtype: str) -> Any:
-        if isinstance(value, jax.Array | np.ndarray) and str(value.dtype) != dtype and not _weak(value):
-            found.casts.setdefault(key, dtype)
-        elif isinstance(value, jax.Array) and _weak(value) and value.dtype.kind != np.dtype(dtype).kind:
+        if isinstance(value, jax.Array | np.ndarray) and _misfits(value, dtype):
             found.casts.setdefault(key, dtype)
         return value
 
@@ -87,6 +85,13 @@ def misfits(
             frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE
         )
     return found
+
+
+def _misfits(value: Any, dtype: str) -> bool:
+    """Whether a value has another dtype than NumPy's; Python's own numbers only have a kind."""
+    if _weak(value):
+        return bool(value.dtype.kind != np.dtype(dtype).kind)
+    return str(value.dtype) != dtype
 
 
 def _weak(value: Any) -> bool:

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 the handlers of one table share one signature
 """Fifth pass: stores, loops and conditions in their JAX forms.
 
 A store becomes `x = x.at[…].set(…)`; a loop over traced values becomes `fori_loop` or `while_loop`
@@ -10,9 +11,8 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from jaxmagic.port.expressions import (
     is_full,
 )
 from jaxmagic.port.flow import Liveness, assigned, blocks, bound, parts, read
-from jaxmagic.port.names import numpy_name
 from jaxmagic.port.observe import NOTHING, Fact, Facts, Form, form_of
 from jaxmagic.port.unseen import is_certain
 from jaxmagic.port.windows import Value, call
@@ -84,9 +83,9 @@ class Statements(Expressions):
     def _lose(self, changed: frozenset[str], env: Env) -> None:
         """Names whose counting elements were said in terms of what has changed."""
         for name, held in list(env.items()):
-            if held.value is not None and held.value is not LOST and name not in changed:
-                if read(held.value.condition()) & changed:
-                    env[name] = Held(static=False, value=LOST)
+            known = held.value is not None and held.value is not LOST and name not in changed
+            if known and read(held.value.condition()) & changed:  # type: ignore[union-attr] # known says so
+                env[name] = Held(static=False, value=LOST)
 
     def statement(self, node: ast.stmt, env: Env) -> list[ast.stmt]:
         """A lowered statement."""
@@ -168,14 +167,14 @@ class Statements(Expressions):
             return [*self._kept_mask(node, value, env), new] if not value.is_plain else [new]
         if not value.is_plain:
             raise self.varying(node.value)
-        elements = node.value.elts if isinstance(node.value, ast.Tuple) else []
-        for i, part in enumerate(parts(target)):
+        names, elements = parts(target), node.value.elts if isinstance(node.value, ast.Tuple) else []
+        known = (
+            [self.is_static(e, env) for e in elements]
+            if len(elements) == len(names)
+            else [static] * len(names)
+        )
+        for part, own in zip(names, known, strict=True):
             if isinstance(part, ast.Name):
-                own = (
-                    self.is_static(elements[i], env)
-                    if i < len(elements) and len(elements) == len(target.elts)
-                    else static
-                )  # type: ignore[attr-defined]
                 env[part.id] = Held(own)
         return [new]
 
@@ -197,7 +196,7 @@ class Statements(Expressions):
         assert isinstance(target, ast.Subscript)
         assert isinstance(target.value, ast.Name)
         name = target.value.id
-        if env.get(name, Held(False)).value is not None:
+        if env.get(name, Held(static=False)).value is not None:
             raise self.varying(target.value)
         value = self.lower(node.value, env)
         new = self.stored(target, value, node.value, env)
@@ -364,7 +363,9 @@ class Statements(Expressions):
         new.body = self._branch(node.body, env)
         new.orelse = self._branch(node.orelse, other) if node.orelse else []
         for name in {*env, *other}:
-            env[name] = _join(env.get(name), other.get(name), ends(new.body), ends(new.orelse))
+            env[name] = _join(
+                env.get(name), other.get(name), a_ended=ends(new.body), b_ended=ends(new.orelse)
+            )
         return new
 
     def _branch(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
@@ -388,7 +389,8 @@ class Statements(Expressions):
         if node is not None:
             raise self.unit.refuse(
                 node,
-                "This line did not run on the inputs given, so nothing is known of its arrays, and data decide whether it runs.",
+                "This line did not run on the inputs given, so nothing is known of its arrays, "
+                "and data decide whether it runs.",
                 "Give inputs that reach it.",
             )
 
@@ -409,7 +411,7 @@ class Statements(Expressions):
             return False
         target, fact = node.targets[0], self.fact(node.value)
         if isinstance(target, ast.Name):
-            small = fact.is_scalar or isinstance(node.value, ast.Constant | ast.BinOp) and not fact.forms
+            small = fact.is_scalar or (isinstance(node.value, ast.Constant | ast.BinOp) and not fact.forms)
             return small and (target.id in env or target.id not in self.live.after[id(node)])
         if is_whole(target.slice):  # type: ignore[attr-defined]
             return False
@@ -471,15 +473,16 @@ class Statements(Expressions):
                 target.id, call("jnp.where", test, value.node, load(target.id)) if known else value.node, node
             )
         assert isinstance(target, ast.Subscript)
+        assert isinstance(target.value, ast.Name)
         before = self.plain(ast.Subscript(target.value, target.slice, ast.Load()), env)
         chosen = call(
             "jnp.where",
             test,
             self._as_dtype(target.value, self.fact(target.value), value.node, node.value),
             before,
-        )  # type: ignore[arg-type]
+        )
         index = self.index(target, env)
-        name = target.value.id  # type: ignore[attr-defined]
+        name = target.value.id
         env[name] = Held(static=False)
         return assign(name, at_set(load(name), as_slice(index.rest()), chosen), node)
 
@@ -507,7 +510,7 @@ class Statements(Expressions):
         if fact is None or fact.shape is None:
             raise self.unit.refuse(
                 node,
-                f"`{name}` has no value before line {node.lineno}, and not always the same kind of value after it.",
+                f"`{name}` has no value before line {node.lineno}, and after it not always the same kind.",
                 f"Give `{name}` a value before.",
             )
         env[name] = Held(static=False)
@@ -518,7 +521,7 @@ class Statements(Expressions):
                 part.done = True  # type: ignore[attr-defined]
             value = call("jnp.zeros", ast.parse(repr(fact.shape), mode="eval").body, typed)
         elif fact.kind == "b":
-            value = ast.Constant(False)
+            value = ast.Constant(value=False)
         made = ast.Assign([store(name)], value)
         made.origin = ast.Pass()  # type: ignore[attr-defined]
         return [made]
@@ -657,7 +660,7 @@ class Statements(Expressions):
         for _ in range(8):
             inner = dict(env)
             new.body = self.block(node.body, inner)
-            joined = {name: _join(env.get(name), inner.get(name), False, False) for name in {*env, *inner}}
+            joined = {name: _join(env.get(name), inner.get(name)) for name in {*env, *inner}}
             if all(joined.get(name) == env.get(name) for name in env):
                 env.update(joined)
                 break
@@ -1004,7 +1007,7 @@ def ends(body: list[ast.stmt]) -> bool:
     return isinstance(last, ast.Return | ast.Raise)
 
 
-def _join(a: Held | None, b: Held | None, a_ended: bool, b_ended: bool) -> Held:
+def _join(a: Held | None, b: Held | None, *, a_ended: bool = False, b_ended: bool = False) -> Held:
     """What is known after two branches."""
     if a is None or b is None or a_ended or b_ended:
         one = a if b is None or b_ended else b

@@ -43,19 +43,20 @@ def like(new: Any, old: ast.AST) -> Any:
     """A new node in the place of an old one: its line, its comments, its number."""
     ast.copy_location(new, old)
     new.origin = getattr(old, "origin", old)
-    if isinstance(new, ast.stmt):
-        new.key = getattr(old, "key", -1)
+    new.key = getattr(old, "key", -1)
     return new
 
 
 def assign(name: str, value: ast.expr, old: ast.AST) -> ast.Assign:
     """`name = value` in the place of an old statement."""
-    return like(ast.Assign([store(name)], value), old)
+    new: ast.Assign = like(ast.Assign([store(name)], value), old)
+    return new
 
 
 def put(name: str, index: ast.expr, value: ast.expr, old: ast.AST) -> ast.Assign:
     """`name[index] = value` in the place of an old statement."""
-    return like(ast.Assign([ast.Subscript(load(name), index, ast.Store())], value), old)
+    new: ast.Assign = like(ast.Assign([ast.Subscript(load(name), index, ast.Store())], value), old)
+    return new
 
 
 def is_put(node: ast.stmt) -> bool:
@@ -341,7 +342,7 @@ class Desugar:
             return args[0], ast.Call(
                 self._numpy("fill_diagonal"),
                 [copy.deepcopy(args[0]), args[1]],
-                [ast.keyword("inplace", ast.Constant(False))],
+                [ast.keyword("inplace", ast.Constant(value=False))],
             )
         if name is not None and name.endswith(".at"):
             return self._ufunc_at(name, args)
@@ -424,7 +425,7 @@ class _Hoist(ast.NodeTransformer):
         names = [self._name_of(call, callee, parameter) for parameter in changes]
         gone = ast.Constant(None)
         gone.gone = True  # type: ignore[attr-defined]
-        results = [store(name) for name in names]
+        results: list[ast.expr] = [store(name) for name in names]
         whole = (
             self.node.value is not None and isinstance(self.node, ast.Expr)
             if hasattr(self.node, "value")

@@ -19,6 +19,7 @@ from jaxmagic.port.check import Misfit, misfits
 from jaxmagic.port.collect import Program, collect
 from jaxmagic.port.emit import Module, execute, module_of
 from jaxmagic.port.expressions import Decisions
+from jaxmagic.port.guard import guarded
 from jaxmagic.port.observe import Facts, observe
 from jaxmagic.port.prove import Difference, Run, compare, copied, is_chaotic, needs_x64, on_jax
 from jaxmagic.port.specialise import Lowered, is_static_value, lower, plain_units
@@ -79,19 +80,21 @@ def with_inputs(program: Program, inputs: Inputs) -> Port:
     wide = needs_x64(whole) or facts.is_wide
     with precision(wide):
         made = settle(program, facts, inputs, named(main, whole))
+        if made.lowered.mutated:
+            refuse_overlap(program, named(main, whole))
         notes = [*captures(made.module), *assumptions(made)]
         notes += proof(program, made, inputs, numpy, lambda given: call_on_copies(main, main, given), whole)
-    return finished(program, made, tuple(notes), wide)
+    return finished(program, made, tuple(notes), wide, inputs)
 
 
-def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool) -> Port:
+def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs) -> Port:
     """The result."""
     return Port(
         name=program.main.name,
         original=made.module.original,
         source=made.module.source,
         diff=made.module.diff,
-        function=made.function,
+        function=guarded(made.function, named(made.function, inputs)),
         mutated=made.lowered.mutated,
         static=made.static,
         x64=wide,
@@ -155,6 +158,27 @@ def precision(wide: bool) -> Iterator[None]:
     """64-bit numbers where NumPy computes with them, for this thread and this block only."""
     with jax.enable_x64(wide or bool(jax.config.read("jax_enable_x64"))):
         yield
+
+
+def refuse_overlap(program: Program, arguments: Mapping[str, Any]) -> None:
+    """Inputs that share memory change together, which copies of them do not show.
+
+    Raises:
+        CannotPort: two arguments share memory.
+    """
+    arrays = [
+        (name, leaf)
+        for name, value in arguments.items()
+        for leaf in jax.tree.leaves(value)
+        if isinstance(leaf, np.ndarray)
+    ]
+    for (a, first), (b, second) in itertools.combinations(arrays, 2):
+        if np.may_share_memory(first, second):
+            raise program.main.refuse(
+                program.main.node,
+                f"`{a}` and `{b}` share memory, and the function changes one of its arguments.",
+                f"Pass a copy: `{b}.copy()`.",
+            )
 
 
 # -- making the port --

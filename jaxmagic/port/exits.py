@@ -77,11 +77,11 @@ class Exits:
             )
         going = self.names.new("going")
         returning = any(leaves(inner, kinds=(ast.Return,)) for inner in node.body)
-        head = [_hidden(assign(going, ast.Constant(True), node))]
+        head: list[ast.stmt] = [_hidden(assign(going, ast.Constant(value=True), node))]
         if returning:
             self.result = self.result or self.names.new("result")
             self.found = self.names.new("found")
-            head.append(_hidden(assign(self.found, ast.Constant(False), node)))
+            head.append(_hidden(assign(self.found, ast.Constant(value=False), node)))
         found = self.found
         loop = self._while(node, going, self.inside(node.body, going), head)
         return [*head, loop, *(self._after(node, found) if returning else [])]
@@ -103,12 +103,12 @@ class Exits:
             return like(ast.While(test, body, []), node)  # type: ignore[no-any-return]
         index = self.names.new("k")
         head.append(_hidden(assign(index, ast.Constant(0), node)))
-        first, length = self._element(node, index, head)
+        first, length = self._element(node, index)
         step = _hidden(assign(index, ast.BinOp(load(index), ast.Add(), ast.Constant(1)), node))
         test = ast.BoolOp(ast.And(), [load(going), ast.Compare(load(index), [ast.Lt()], [length])])
         return like(ast.While(test, [*first, *body, step], []), node)  # type: ignore[no-any-return]
 
-    def _element(self, node: ast.For, index: str, head: list[ast.stmt]) -> tuple[list[ast.stmt], ast.expr]:
+    def _element(self, node: ast.For, index: str) -> tuple[list[ast.stmt], ast.expr]:
         """What binds the loop's targets from an index, and how many iterations there are."""
         source = node.iter
         called = source.func.id if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) else ""
@@ -135,7 +135,9 @@ class Exits:
                 if called == "enumerate"
                 else _elements(source.args, index)
             )
-            first = [_hidden(_bound(t, v, node)) for t, v in zip(node.target.elts, values, strict=True)]
+            first: list[ast.stmt] = [
+                _hidden(_bound(t, v, node)) for t, v in zip(node.target.elts, values, strict=True)
+            ]
             return first, ast.Call(load("len"), [copy.deepcopy(source.args[0])], [])
         return [_hidden(_bound(node.target, _elements([source], index)[0], node))], ast.Call(
             load("len"), [copy.deepcopy(source)], []
@@ -149,7 +151,7 @@ class Exits:
             if isinstance(node, ast.Continue):
                 return done or [ast.Pass()]
             if isinstance(node, ast.Break):
-                return [*done, assign(going, ast.Constant(False), node)]
+                return [*done, assign(going, ast.Constant(value=False), node)]
             if isinstance(node, ast.Return):
                 return [*done, *self._returned(node, going)]
             if isinstance(node, ast.For | ast.While) and leaves(node):
@@ -178,8 +180,8 @@ class Exits:
         found = self.found
         return [
             assign(self.result, value, node),
-            _hidden(assign(found, ast.Constant(True), node)),
-            _hidden(assign(going, ast.Constant(False), node)),
+            _hidden(assign(found, ast.Constant(value=True), node)),
+            _hidden(assign(going, ast.Constant(value=False), node)),
         ]
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 the handlers of one table share one signature
 """Expressions with their JAX meaning: conditions, builtins, moving windows and masks."""
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from jaxmagic.errors import CannotPort
 from jaxmagic.port.collect import MISSING, Unit, dotted, is_constant_module, local_names, object_of
 from jaxmagic.port.desugar import load
 from jaxmagic.port.flow import read
-from jaxmagic.port.linear import linear, written
+from jaxmagic.port.linear import written
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.observe import Fact, Facts
 from jaxmagic.port.windows import Value, Window, bounds, call, compare, extent
@@ -185,7 +186,8 @@ class Expressions:
         """The refusal of a size that changes."""
         return self.unit.refuse(
             node,
-            f"The size of `{ast.unparse(node)}` changes from one iteration or one input to the next, and compiled code needs fixed sizes.",
+            f"The size of `{ast.unparse(node)}` changes from one iteration or one input to the next, "
+            "and compiled code needs fixed sizes.",
             "Use the whole array and set what does not count to zero with `np.where`.",
         )
 
@@ -539,9 +541,9 @@ class Expressions:
     def _python_value(self, node: ast.Call, func: ast.Attribute, new: ast.Call) -> ast.expr:
         """`x.item()` of a traced array is the array without axes."""
         if func.attr == "item" and not node.args and self.fact(func.value).is_array:
-            return ast.Call(
-                ast.Attribute(new.func.value, "reshape", ast.Load()), [ast.Tuple([], ast.Load())], []
-            )  # type: ignore[attr-defined]
+            assert isinstance(new.func, ast.Attribute)
+            reshape = ast.Attribute(new.func.value, "reshape", ast.Load())
+            return ast.Call(reshape, [ast.Tuple([], ast.Load())], [])
         return new
 
     def _reduction(self, node: ast.Call, short: str, value: Value, env: Env) -> Value:
@@ -730,12 +732,12 @@ class Expressions:
         length, size = self._length(node.value, axis)
         for bound in (part.lower, part.upper):
             low = self.fact(bound).low if bound is not None else None
-            if low is not None and low < 0 and not self.is_static(bound, env):  # type: ignore[arg-type]
+            if bound is not None and low is not None and low < 0 and not self.is_static(bound, env):
                 raise self.unit.refuse(
                     node,
                     f"`{ast.unparse(bound)}` is negative at times, and then counts from the end.",
                     "Keep the bounds of slices at zero or more.",
-                )  # type: ignore[arg-type]
+                )
         start, stop = bounds(self._plain_slice(part, env), length)
         span = extent(start, stop, length)
         if self._is_fixed(span, env):

@@ -187,13 +187,13 @@ class Printer:
         return words
 
     def _skeleton(self, node: ast.AST, held: dict[str, tuple[ast.AST, str, ast.AST]]) -> Any:
-        fresh = type(node)()
+        fields: dict[str, Any] = {}
         for name, value in ast.iter_fields(node):
             if isinstance(value, list):
-                setattr(fresh, name, [self._held(node, name, item, held) for item in value])
+                fields[name] = [self._held(node, name, item, held) for item in value]
             else:
-                setattr(fresh, name, self._held(node, name, value, held))
-        return fresh
+                fields[name] = self._held(node, name, value, held)
+        return type(node)(**fields)
 
     def _held(
         self, parent: ast.AST, name: str, value: Any, held: dict[str, tuple[ast.AST, str, ast.AST]]

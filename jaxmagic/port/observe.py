@@ -204,7 +204,7 @@ class Watch:
             self.trips[key] = [min(low, n), max(high, n)]
 
     def touch(self, key: Key, name: str, array: Any, values: Mapping[str, Any]) -> None:
-        """An array is about to change in place: who else sees it?"""
+        """Note who else sees an array that is about to change in place."""
         self.forms.setdefault((*key, name), {}).setdefault(type(array), form_of(array))
         if not isinstance(array, np.ndarray):
             return
@@ -220,7 +220,7 @@ def shares(value: Any, array: np.ndarray[Any, Any]) -> bool:
         if not np.may_share_memory(value, array):
             return False
         try:
-            return bool(np.shares_memory(value, array, max_work=10_000))
+            return bool(np.shares_memory(value, array, max_work=10_000))  # type: ignore[arg-type] # NumPy allows any bound
         except np.exceptions.TooHardError:
             return True
     if isinstance(value, list | tuple):
@@ -246,7 +246,8 @@ class Instrument(ast.NodeTransformer):
         self.unit = unit
 
     def key(self, node: ast.AST) -> ast.expr:
-        return ast.Constant((self.unit.name, node.key))  # type: ignore[attr-defined]
+        """The unit and number of a node, as an expression."""
+        return constant((self.unit.name, node.key))  # type: ignore[attr-defined]
 
     def visit(self, node: ast.AST) -> Any:
         """Statements count themselves, expressions show their value."""
@@ -262,9 +263,11 @@ class Instrument(ast.NodeTransformer):
         return ast.fix_missing_locations(tree)
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """A block that is looked at."""
         return [new for statement in body for new in self.statement(statement)]
 
     def statement(self, node: ast.stmt) -> list[ast.stmt]:
+        """A statement that counts itself, and a look at what it may change."""
         before = [_call("__count__", self.key(node))]
         before += [
             _call(TOUCH, self.key(node), ast.Constant(_root(target)), _loaded(target), _locals())
@@ -291,7 +294,7 @@ class Instrument(ast.NodeTransformer):
         return node
 
     def _for(self, node: ast.For) -> list[ast.stmt]:
-        names = ast.Constant(tuple(sorted(assigned([node]))))
+        names = constant(tuple(sorted(assigned([node]))))
         iterable = self.expression(node.iter)
         node.iter = ast.Call(ast.Name("__trip__", ast.Load()), [self.key(node), iterable], [])
         node.body = [*self.block(node.body), self._look(node, names, END)]
@@ -299,7 +302,7 @@ class Instrument(ast.NodeTransformer):
         return [self._look(node, names, ENTER), node]
 
     def _while(self, node: ast.While) -> list[ast.stmt]:
-        names = ast.Constant(tuple(sorted(assigned([node]))))
+        names = constant(tuple(sorted(assigned([node]))))
         node.test = self.expression(node.test)
         node.body = [*self.block(node.body), self._look(node, names, END)]
         return [self._look(node, names, ENTER), node]
@@ -356,6 +359,11 @@ class Instrument(ast.NodeTransformer):
         return self.expression(value)
 
 
+def constant(value: Any) -> ast.Constant:
+    """A tuple of names and numbers, which compiles to a constant though `ast`'s types forbid it."""
+    return ast.Constant(value)
+
+
 def _call(name: str, *args: ast.expr) -> ast.stmt:
     return ast.Expr(ast.Call(ast.Name(name, ast.Load()), list(args), []))
 
@@ -396,8 +404,7 @@ def _root(node: ast.AST) -> str:
 
 def _loaded(node: ast.expr) -> ast.expr:
     """The array that a target belongs to, as seen under `locals()`, which never raises."""
-    call = ast.Call(ast.Attribute(_locals(), "get", ast.Load()), [ast.Constant(_root(node))], [])
-    return call
+    return ast.Call(ast.Attribute(_locals(), "get", ast.Load()), [ast.Constant(_root(node))], [])
 
 
 def observe(program: Program, run: Callable[[Callable[..., Any]], Any]) -> tuple[Any, Facts]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from jaxmagic.port.collect import Unit, local_names
 from jaxmagic.port.desugar import Names, assign, is_put, like, load, put, store
-from jaxmagic.port.flow import Liveness, assigned, blocks, bound, read
+from jaxmagic.port.flow import Liveness, blocks, bound, read
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.observe import Facts
 
@@ -300,7 +300,7 @@ def _kept(unit: Unit, body: list[ast.stmt], name: str, names: Names) -> tuple[bo
 
 
 def _original(unit: Unit, node: ast.stmt, name: str, original: bool | None) -> tuple[bool | None, bool]:
-    """Whether a name still means the caller's array after a statement (None: it depends), and that changes."""
+    """Whether a name still means the caller's array after a statement (None: depends), and that changes."""
     if not isinstance(node, ast.If | ast.For | ast.While):
         if name in stores(node) and original is None:
             raise unit.refuse(
@@ -355,7 +355,8 @@ def returned_with(body: list[ast.stmt], changed: list[str], returns: bool) -> li
 
 def _returning(node: ast.stmt, changed: list[str], returns: bool) -> ast.stmt:
     if isinstance(node, ast.Return):
-        return like(ast.Return(_value(node.value, changed, returns)), node)
+        new: ast.stmt = like(ast.Return(_value(node.value, changed, returns)), node)
+        return new
     if isinstance(node, ast.FunctionDef):
         return node
     new = copy.copy(node)

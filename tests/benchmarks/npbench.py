@@ -71,7 +71,7 @@ def hand_written(folder, info, args):
         function = getattr(load(path, f"jax_{info['short_name']}"), info["func_name"])
         given = [jax.numpy.array(a) if isinstance(a, np.ndarray) else a for a in args]
         jax.block_until_ready(function(*given))
-    except Exception:
+    except Exception:  # noqa: BLE001 theirs may fail in any way
         return None
     return lambda: jax.block_until_ready(function(*given))
 
@@ -97,7 +97,7 @@ def measure(folder, info, preset):
     started = time.perf_counter()
     made = port(kernel, *args)
     took = time.perf_counter() - started
-    with jax.enable_x64(True):
+    with jax.enable_x64(new_val=True):
         given = [jax.numpy.array(a) if isinstance(a, np.ndarray) else a for a in args]
         fresh = functools.wraps(made.function)(lambda *args: made.function(*args))
         jitted = jax.jit(fresh, static_argnames=made.static)
@@ -137,7 +137,7 @@ def main():
         signal.alarm(options.limit)
         try:
             made, took, compiling, times = measure(options.folder, info, options.preset)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 whatever it is, it is reported
             signal.alarm(0)
             failed.append(info["short_name"])
             print(f"{info['short_name']:12} FAILED {type(error).__name__}: {str(error)[:400]}", flush=True)
@@ -150,8 +150,9 @@ def main():
         notes = ",".join(note.kind for note in made.notes)
         rows.append((over, hand, compiling))
         print(
-            f"{info['short_name']:12} numpy {times['numpy'] * 1e3:9.3f} ms  port {times['port'] * 1e3:9.3f} ms  "
-            f"x{over:8.2f}  hand x{hand:6.2f}  compile {compiling:5.2f} s  port made in {took:5.2f} s  {notes}",
+            f"{info['short_name']:12} numpy {times['numpy'] * 1e3:9.3f} ms  "
+            f"port {times['port'] * 1e3:9.3f} ms  x{over:8.2f}  hand x{hand:6.2f}  "
+            f"compile {compiling:5.2f} s  port made in {took:5.2f} s  {notes}",
             flush=True,
         )
         if options.show:
@@ -161,9 +162,8 @@ def main():
     hands = [row[1] for row in rows if not math.isnan(row[1])]
     print(f"geomean over hand-written JAX {geomean(hands):.2f} ({len(hands)} that run)")
     if rows:
-        print(
-            f"trace and compile: median {statistics.median(row[2] for row in rows):.2f} s, most {max(row[2] for row in rows):.2f} s"
-        )
+        compiling = [row[2] for row in rows]
+        print(f"trace and compile: median {statistics.median(compiling):.2f} s, most {max(compiling):.2f} s")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def child(first, count):
     for number in range(first, first + count):
         try:
             verdict = judged(source_of(number), number)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 whatever it is, it is reported
             verdict = f"ERROR {type(error).__name__}: {error}"
         print(json.dumps([number, verdict]), flush=True)
 

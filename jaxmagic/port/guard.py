@@ -1,0 +1,59 @@
+"""What a port was made for, checked at each call (under jit, at each trace).
+
+A port holds for inputs of the kinds that it was made on: numbers of axes and kinds of numbers. With
+others it might mean something else than NumPy's code, so it refuses them.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmagic.errors import CannotPort
+
+NUMBERS = {"f": "real", "i": "integer", "u": "unsigned", "c": "complex", "b": "boolean"}
+
+
+def guarded(function: Callable[..., Any], inputs: Mapping[str, Any]) -> Callable[..., Any]:
+    """A port that refuses inputs of other kinds than those it was made on."""
+    signature = inspect.signature(function)
+    kinds = {name: kinds_of(value) for name, value in inputs.items()}
+
+    @functools.wraps(function)
+    def port(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        for name, value in bound.arguments.items():
+            if name in kinds and kinds_of(value) != kinds[name]:
+                raise CannotPort(
+                    f"This port was made for `{name}` as {' and '.join(kinds[name]) or 'nothing'}, "
+                    f"and is given {' and '.join(kinds_of(value)) or 'nothing'}.",
+                    fix="Port the function again with these inputs.",
+                )
+        return function(*args, **kwargs)
+
+    return port
+
+
+def kinds_of(value: Any) -> tuple[str, ...]:
+    """The kinds of an input's leaves, such as "f64 of 2 axes": what ports are specialised on."""
+    return tuple(_kind(leaf) for leaf in jax.tree.leaves(value))
+
+
+def _kind(leaf: Any) -> str:
+    if isinstance(leaf, np.ndarray | np.generic | jax.Array):
+        letter = "number" if not leaf.ndim else f"array of {leaf.ndim} axes"
+        return f"{_numbers(leaf.dtype)} {letter}"
+    if isinstance(leaf, bool):
+        return "a bool"
+    return "a number" if isinstance(leaf, int | float | complex) else f"a {type(leaf).__name__}"
+
+
+def _numbers(dtype: Any) -> str:
+    return {"f": "real", "i": "integer", "u": "unsigned", "c": "complex", "b": "boolean"}.get(
+        dtype.kind, str(dtype)
+    )
