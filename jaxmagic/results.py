@@ -236,7 +236,8 @@ class Check:
         error: the worst relative difference, None where not checked.
         tolerance: what was allowed.
         how: the conditions in words ("central differences in float64").
-        finding: "ok", "kink", "jump", "wrong", "unsure" or "not finite"; "" where not checked.
+        finding: "ok", "kink", "jump", "wrong", "unsure", "not finite", or "stopped" where a
+            `stop_gradient` keeps the two from being compared; "" where not checked.
     """
 
     ok: bool | None

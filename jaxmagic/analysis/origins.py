@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from jaxmagic.analysis import program, sources
 from jaxmagic.results import Span
+
+T = TypeVar("T")
 
 MOST_EQUATIONS = 20_000  # of a flat program; a longer one is not followed
 MOST_NUMBERS = 50_000_000  # held at the same time
@@ -113,7 +115,7 @@ class _Player:
     def _run(self, equation: Any, inputs: list[Slot], *, backward: bool, outer: Span | None) -> list[Slot]:
         span = self._places.span(equation.source_info.traceback) or outer
         backward = backward or "transpose(" in str(equation.source_info.name_stack)
-        inner = _inner(equation, inputs)
+        inner = called(equation, inputs, inputs[0].value if inputs else None)
         if inner is not None:
             return self.play(*inner, backward=backward, span=span)
         name = equation.primitive.name
@@ -126,17 +128,16 @@ class _Player:
         return event.outputs
 
 
-def _inner(equation: Any, inputs: list[Slot]) -> tuple[Any, list[Slot]] | None:
-    """The program inside an equation that only calls it, and what goes in."""
+def called(equation: Any, inputs: list[T], index: Any) -> tuple[Any, list[T]] | None:
+    """The program inside an equation that only calls it, and what goes in; `index` chooses a branch."""
     params = equation.params
     if equation.primitive.name == "cond":
-        index = int(np.clip(inputs[0].value, 0, len(params["branches"]) - 1))
-        return params["branches"][index], inputs[1:]
+        return params["branches"][int(np.clip(index, 0, len(params["branches"]) - 1))], inputs[1:]
     for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        called = params.get(key)
+        inside = params.get(key)
         looped = equation.primitive.name in ("scan", "while")
-        if called is not None and not looped and len(program.opened(called).invars) == len(inputs):
-            return called, inputs
+        if inside is not None and not looped and len(program.opened(inside).invars) == len(inputs):
+            return inside, inputs
     return None
 
 

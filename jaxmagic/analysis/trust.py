@@ -6,17 +6,20 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmagic.analysis import checks, program
+from jaxmagic.analysis import checks, program, stopped
 from jaxmagic.analysis.checks import FLOAT32, FLOAT64, Floats, Measured, Precision, gravest
 from jaxmagic.analysis.derivatives import Function, Run, levels, point, quiet
 from jaxmagic.analysis.leaves import role_of
-from jaxmagic.results import Check, Note
+from jaxmagic.analysis.stopped import CannotHoldError
+from jaxmagic.results import Check, Note, Span
+
+Held: TypeAlias = Literal["not", "outside of rules", "everywhere"]
 
 MOST_DIRECTIONS = 40  # directions in which a derivative is checked
 SMALL = 8  # arrays up to this size are checked element by element
@@ -33,10 +36,11 @@ class Lab:
     Args:
         run: what is checked.
         precision: float64 inside `jax.enable_x64`, else float32.
+        held: whether what `stop_gradient` gives stays as it is at the user's own point.
     """
 
-    def __init__(self, run: Run, precision: Precision) -> None:
-        self.precision = precision
+    def __init__(self, run: Run, precision: Precision, held: Held = "not") -> None:
+        self.precision, self.held = precision, held
         self.function = Function(run.target, run.inputs, run.choice.active)
         self.dtype = jnp.float64 if precision is FLOAT64 else jnp.float32
         self.points = [np.asarray(point(leaf), self.dtype) for leaf in run.active]
@@ -75,6 +79,9 @@ class Lab:
         def plain(points: list[Any], fixed: list[Any]) -> list[Any]:
             return levels(lambda inner: self.function(inner, fixed), self.modes[:order])[-1](points)
 
+        if self.held != "not":
+            own = (self.points, self.fixed)
+            return jax.jit(stopped.held(plain, own, in_rules=self.held == "everywhere"))
         try:
             return jax.jit(plain).lower(self.points, self.fixed).compile()
         except Exception:  # noqa: BLE001 -- whatever stands in the way of jit, eager is the same function
@@ -114,26 +121,88 @@ class Report:
 
 
 def check(run: Run) -> Report:
-    """In float64 if the function can, else in float32."""
+    """In float64 if the function can, else in float32; with stopped values held where that matters."""
     with quiet(), program.afresh():
-        try:
-            with jax.enable_x64():
-                return _examine(run, Lab(run, FLOAT64))
-        except Exception:  # noqa: BLE001 -- whatever keeps it from float64, float32 is what it was written for
-            return _check_in_float32(run)
+        report = _check(run, "not")
+        if all(check.finding == "ok" for check in report.checks):
+            return report
+        stops = _stops(run)
+        return _with_stops(run, report, stops) if stops else report
 
 
-def _check_in_float32(run: Run) -> Report:
+def _check(run: Run, held: Held) -> Report:
+    try:
+        with jax.enable_x64():
+            return _examine(run, Lab(run, FLOAT64, held))
+    except CannotHoldError:
+        raise
+    except Exception:  # noqa: BLE001 -- whatever keeps it from float64, float32 is what it was written for
+        return _check_in_float32(run, held)
+
+
+def _check_in_float32(run: Run, held: Held) -> Report:
     note = Note(
         kind="float32", text="The function does not run in float64, so the check is in float32 and coarser."
     )
     try:
-        report = _examine(run, Lab(run, FLOAT32))
+        report = _examine(run, Lab(run, FLOAT32, held))
+    except CannotHoldError:
+        raise
     except Exception as error:  # noqa: BLE001 -- a check that cannot be made is said, and the derivative stands
         how = f"not checked: {type(error).__name__} while repeating it"
         unchecked = Check(ok=None, error=None, tolerance=None, how=how)
         return Report(checks=(unchecked,) * len(run.active))
     return replace(report, notes=(note, *report.notes))
+
+
+# -- gradients that are stopped on purpose --------------------------------------------------------
+
+
+def _stops(run: Run) -> list[Span | None]:
+    """Where the derivative's own program stops gradients; by its source where it cannot be traced."""
+    function = Function(run.target, run.inputs, run.choice.active)
+    try:
+        closed = jax.make_jaxpr(function)([point(leaf) for leaf in run.active])
+    except Exception:  # noqa: BLE001 -- what cannot be traced (an `if` on a value) can still be read
+        written = stopped.spelt(run.target.function)
+        return [written] if written else []
+    return stopped.places(closed)
+
+
+def _with_stops(run: Run, report: Report, stops: Sequence[Span | None]) -> Report:
+    """Held outside of functions with a rule of their own, whose rule may be for the whole; else in them."""
+    ways: tuple[Held, ...] = ("outside of rules", "everywhere")
+    try:
+        held = [_check(run, ways[0])]
+        if any(check.finding == "wrong" for check in held[0].checks):
+            held.append(_check(run, ways[1]))
+    except CannotHoldError:
+        return _not_comparable(run, report, stops)
+    return max(held, key=lambda one: sum(check.ok is True for check in one.checks))
+
+
+def _not_comparable(run: Run, report: Report, stops: Sequence[Span | None]) -> Report:
+    lost = [check.finding == "wrong" for check in report.checks]
+    if not any(lost):
+        return report
+    span = next((place for place in stops if place), None)
+    line = f" in line {span.line}" if span else ""
+    stop = Check(
+        ok=None, error=None, tolerance=None, how=f"not comparable: stop_gradient{line}", finding="stopped"
+    )
+    paths = [f"`{leaf.path}`" for leaf, gone in zip(run.active, lost, strict=True) if gone]
+    text = (
+        f"{_listed(paths)}: `stop_gradient`{line} changes the derivative on purpose, and here its value "
+        "cannot be held constant, so finite differences are not comparable: not checked."
+    )
+    kept = [note for note in report.notes if note.kind != "wrong derivative"]
+    return Report(
+        checks=tuple(stop if gone else own for own, gone in zip(report.checks, lost, strict=True)),
+        notes=(Note(kind="not comparable", text=text, span=span), *kept),
+    )
+
+
+# -- measuring ------------------------------------------------------------------------------------
 
 
 def _examine(run: Run, lab: Lab) -> Report:
@@ -145,6 +214,7 @@ def _examine(run: Run, lab: Lab) -> Report:
             for leaf in direction.about:
                 found[leaf].append(measured)
     how = f"central differences in {'float64' if lab.precision is FLOAT64 else 'float32'}"
+    how += "" if lab.held == "not" else ", stop_gradient held constant"
     listed = tuple(_summary(measured, how) for measured in found)
     return Report(
         checks=listed,
@@ -335,7 +405,7 @@ def _along(measured: Measured) -> str:
 _SAID: dict[str, Callable[[Measured], str]] = {
     "wrong": lambda m: (
         f"JAX says {m.claim:.6g}{_along(m)}, finite differences say {m.estimate:.6g}. Look for a wrong "
-        "`custom_jvp` or `custom_vjp` rule or a `stop_gradient`; kinks that cancel each other, such as "
+        "`custom_jvp` or `custom_vjp` rule; kinks that cancel each other, such as "
         "`relu(x) - relu(-x)` at 0, do this too."
     ),
     "kink": lambda m: (

@@ -47,6 +47,7 @@ MARKS: dict[str, tuple[str, Tone]] = {
     "jump": ("jump", "warn"),
     "not finite": ("not finite", "bad"),
     "unsure": ("not settled", "muted"),
+    "stopped": ("not comparable", "muted"),
     "": ("not checked", "muted"),
 }
 _GRAVE = {"wrong derivative", "not finite"}
