@@ -42,15 +42,17 @@ class Made:
     jitted: bool
 
 
-def drive(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Port:
-    """Collect, observe, rewrite, print, run and compare."""
+def drive(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, prove: bool = True
+) -> Port:
+    """Collect, observe, rewrite, print, run and compare; a race does the last two itself."""
     program = collect(fn)
     for unit in program.units:
         obstacles.check(unit)
     inputs = (args, dict(kwargs))
     if not can_run(fn, inputs):
         return without_inputs(program)
-    return with_inputs(program, inputs)
+    return with_inputs(program, inputs, prove=prove)
 
 
 def without_inputs(program: Program) -> Port:
@@ -70,8 +72,8 @@ def without_inputs(program: Program) -> Port:
     )
 
 
-def with_inputs(program: Program, inputs: Inputs) -> Port:
-    """The port for these inputs, proved on them."""
+def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
+    """The port for these inputs, proved on them or left for the caller to prove."""
     main = program.main.function
     refuse_objects(program, inputs)
     whole = (program.bound_args + inputs[0], {**program.bound_kwargs, **inputs[1]})
@@ -83,7 +85,10 @@ def with_inputs(program: Program, inputs: Inputs) -> Port:
         if made.lowered.mutated:
             refuse_overlap(program, named(main, whole))
         notes = [*captures(made.module), *assumptions(made)]
-        notes += proof(program, made, inputs, numpy, lambda given: call_on_copies(main, main, given), whole)
+        if prove:
+            notes += proof(
+                program, made, inputs, numpy, lambda given: call_on_copies(main, main, given), whole
+            )
     return finished(program, made, tuple(notes), wide, inputs)
 
 
