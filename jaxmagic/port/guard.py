@@ -46,14 +46,10 @@ def kinds_of(value: Any) -> tuple[str, ...]:
 
 def _kind(leaf: Any) -> str:
     if isinstance(leaf, np.ndarray | np.generic | jax.Array):
-        letter = "number" if not leaf.ndim else f"array of {leaf.ndim} axes"
-        return f"{_numbers(leaf.dtype)} {letter}"
-    if isinstance(leaf, bool):
-        return "a bool"
-    return "a number" if isinstance(leaf, int | float | complex) else f"a {type(leaf).__name__}"
-
-
-def _numbers(dtype: Any) -> str:
-    return {"f": "real", "i": "integer", "u": "unsigned", "c": "complex", "b": "boolean"}.get(
-        dtype.kind, str(dtype)
-    )
+        numbers = NUMBERS.get(leaf.dtype.kind, str(leaf.dtype))
+        return (
+            f"an array of {numbers} numbers with {leaf.ndim} axes" if leaf.ndim else f"one {numbers} number"
+        )
+    if isinstance(leaf, bool | int | float | complex):
+        return f"one {NUMBERS[np.asarray(leaf).dtype.kind]} number"
+    return f"a {type(leaf).__name__}"
