@@ -109,19 +109,53 @@ def test_a_diff():
     ]
 
 
-def test_a_chart_is_its_words_and_some_of_its_points():
-    years = tuple(float(year) for year in range(2020, 2041))
-    chart = Chart(
-        series=(
-            Series(name="f", x=years, y=tuple(t - 2020 for t in years)),
-            Series(name="g", x=years, y=years),
-        ),
-        x="year",
-        y="people",
-        alt="A line.",
-    )
-    assert text.block(chart)[:4] == ["A line.", "year   f      g", "2020   0  2,020", "2022   2  2,022"]
-    assert text.block(chart)[-1] == "2040  20  2,040"
+def chart(*series, **changes):
+    return text.block(Chart(series=series, x="year", y="people", alt="A line.", **changes))
+
+
+YEARS = tuple(float(year) for year in range(2020, 2041))
+
+
+def test_a_chart_is_its_words_and_a_line_for_each_of_its_lines():
+    hill = Series(name="hill", x=YEARS, y=tuple(100 - (t - 2030) ** 2 for t in YEARS))
+    assert chart(Series(name="f", x=YEARS, y=tuple(t - 2020 for t in YEARS)), hill) == [
+        "A line.",
+        "f     ▁▁▁▂▂▃▃▃▄▄▅▅▅▆▆▇▇▇███  0 at 2020, 20 at 2040",
+        "hill  ▁▂▃▅▆▇▇███████▇▇▆▅▃▂▁  0 at 2020, 0 at 2040; highest 100",
+    ]
+
+
+def test_a_chart_of_samples_tells_their_range_and_median():
+    many = tuple(i / 100 for i in range(1000))
+    line = Series(name="jit", x=many, y=tuple(1e-6 * (1 + i % 3) for i in range(1000)), points=True)
+    (told,) = chart(line, log_y=True)[1:]
+    assert told.split(maxsplit=2)[0] == "jit"
+    assert told.endswith("  1e-6 to 3e-6, median 2e-6")
+    assert len(told.split()[1]) == 24
+
+
+def test_a_chart_of_many_lines_tells_three():
+    lines = chart(*(Series(name=f"f{i}", x=YEARS, y=YEARS) for i in range(5)))
+    assert [line.split()[0] for line in lines[1:]] == ["f0", "f1", "f2", "…"]
+    assert lines[-1] == "… 2 more lines"
+
+
+def test_a_chart_of_few_points_is_a_table_with_its_gaps():
+    few = YEARS[:3]
+    f, g = Series(name="f", x=few, y=(1.0, float("nan"), 3.0)), Series(name="g", x=few, y=few)
+    assert chart(f, g) == ["A line.", "year  f      g", "2020  1  2,020", "2021  –  2,021", "2022  3  2,022"]
+
+
+def test_gaps_and_what_is_constant_in_a_sparkline():
+    nan, inf = float("nan"), float("inf")
+    gap = Series(name="gap", x=YEARS[:8], y=(nan, 1.0, 2.0, nan, inf, 4.0, 8.0, nan))
+    flat = Series(name="flat", x=YEARS[:8], y=(5.0,) * 8)
+    assert chart(gap, flat, Series(name="none", x=YEARS, y=(nan,) * 21)) == [
+        "A line.",
+        "gap    ▁▂  ▄█    1 at 2021, 8 at 2026",
+        "flat  ▄▄▄▄▄▄▄▄  5 at 2020, 5 at 2027",
+        "none            no number",
+    ]
 
 
 def test_a_matrix():

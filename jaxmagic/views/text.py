@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import shutil
+import statistics
 import textwrap
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import assert_never
 
 from jaxmagic.pages import units
@@ -33,9 +34,10 @@ from jaxmagic.views.visible import failure, flat, shown, visible, visible_line, 
 
 WIDTH, NARROWEST, WIDEST = 100, 40, 160
 BAR, HEAT_BAR = 24, 6
-SAMPLES = 9
+FEW, LINES, SPARK = 5, 3, 24
 SIDE = 8
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+_HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 def render(page: Page, columns: int | None = None) -> str:
@@ -229,24 +231,73 @@ def _aligned_figures(program: Program) -> list[str]:
 
 
 def _chart(chart: Chart, columns: int) -> Iterator[str]:
-    """What it shows in words, then the figures of a few points."""
+    """What it shows in words, then a line for each of its lines; the figures themselves when they are few."""
     yield from textwrap.wrap(visible(chart.alt), columns)
     xs = chart.series[0].x if chart.series else ()
-    if all(series.x == xs for series in chart.series):
-        yield from _samples(chart, chart.series)
-    else:
-        for series in chart.series:
-            yield from _samples(chart, (series,))
+    if len(xs) <= FEW and all(series.x == xs for series in chart.series):
+        yield from _points(chart)
+        return
+    told = [_told(series, chart) for series in chart.series[:LINES]]
+    yield from _aligned(told, ["left"] * 3)
+    if len(chart.series) > LINES:
+        yield f"… {units.counted(len(chart.series) - LINES, 'more line')}"
 
 
-def _samples(chart: Chart, many: Sequence[Series]) -> list[str]:
-    xs = many[0].x if many else ()
-    titles = [visible(chart.x), *(visible(series.name or chart.y) for series in many)]
+def _points(chart: Chart) -> list[str]:
+    titles = [visible(chart.x), *(visible(series.name or chart.y) for series in chart.series)]
     rows = [
-        [_coordinate(xs[i]), *(units.brief(series.y[i], 4) for series in many)]
-        for i in _spread(len(xs), SAMPLES)
+        [_coordinate(x), *(_figure(series.y[i]) for series in chart.series)]
+        for i, x in enumerate(chart.series[0].x if chart.series else ())
     ]
     return _aligned([titles, *rows], ["right"] * len(titles))
+
+
+def _told(series: Series, chart: Chart) -> list[str]:
+    """A line's name, its course in block characters, and its ends and range."""
+    name = visible(series.name or chart.y)
+    finite = [y for y in series.y if math.isfinite(y)]
+    if not finite:
+        return [name, "", "no number"]
+    return [name, sparkline(series.y, log=chart.log_y), _range(series, finite)]
+
+
+def _range(series: Series, finite: Sequence[float]) -> str:
+    low, high = min(finite), max(finite)
+    if series.points:
+        median = _figure(statistics.median(finite))
+        return f"{_figure(low)} to {_figure(high)}, median {median}"
+    known = [(x, y) for x, y in zip(series.x, series.y, strict=False) if math.isfinite(y)]
+    places = ", ".join(f"{_figure(y)} at {_coordinate(x)}" for x, y in (known[0], known[-1]))
+    ends = (known[0][1], known[-1][1])
+    beyond = [f"{word} {_figure(y)}" for word, y in (("lowest", low), ("highest", high)) if y not in ends]
+    return "; ".join(filter(None, (places, ", ".join(beyond))))
+
+
+def sparkline(values: Sequence[float], *, log: bool = False) -> str:
+    """The course of a line, a blank where it has a gap, in at most `SPARK` characters."""
+    log = log and all(y > 0 for y in values)
+    heights = [math.log(y) if log and math.isfinite(y) else y for y in values]
+    cells = min(len(heights), SPARK)
+    cuts = [round(i * len(heights) / cells) for i in range(cells + 1)]
+    means = [_mean(heights[a:b]) for a, b in pairwise(cuts)]
+    known = [mean for mean in means if mean is not None]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    return "".join(" " if mean is None else _height(mean, low, high) for mean in means)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    finite = [value for value in values if math.isfinite(value)]
+    return math.fsum(finite) / len(finite) if finite else None
+
+
+def _height(value: float, low: float, high: float) -> str:
+    if high == low:
+        return "▄"
+    return _HEIGHTS[min(int((value - low) / (high - low) * len(_HEIGHTS)), len(_HEIGHTS) - 1)]
+
+
+def _figure(value: float) -> str:
+    return "–" if math.isnan(value) else units.brief(value, 4)
 
 
 def _coordinate(x: float) -> str:
