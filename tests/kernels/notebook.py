@@ -138,9 +138,14 @@ def kernel():
 def run_notebook(*sources, allow_errors=False):
     """A notebook of these cells after a run from top to bottom, and the error that stopped it or None."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
-    client = NotebookClient(notebook, km=manager(AsyncKernelManager), timeout=120, allow_errors=allow_errors)
     try:
-        client.execute(env=environment())
+        execute(notebook, allow_errors=allow_errors)
     except CellExecutionError as error:
         return notebook, error
     return notebook, None
+
+
+def execute(notebook, *, allow_errors=False):
+    """Run a notebook from top to bottom, in place."""
+    client = NotebookClient(notebook, km=manager(AsyncKernelManager), timeout=120, allow_errors=allow_errors)
+    client.execute(env=environment())
