@@ -76,17 +76,25 @@ def picture(lab: Lab, browser: Browser, name: str, cell: str, theme: str) -> Non
     print(name, theme)
 
 
+HOVERED = "x @ w"
+FIND = """text => {
+  const words = document.createTreeWalker(document.querySelector('.jm-live'), NodeFilter.SHOW_TEXT);
+  for (let node; (node = words.nextNode()); ) {
+    const at = node.data.indexOf(text);
+    if (at < 0) continue;
+    const range = document.createRange();
+    range.setStart(node, at);
+    range.setEnd(node, at + text.length);
+    const box = range.getBoundingClientRect();
+    return [box.x + box.width / 2, box.y + box.height / 2];
+  }
+}"""
+
+
 def hover(page) -> None:
-    """Put the mouse on `x @ w`."""
+    """Put the mouse on an expression, so that its link shows."""
     page.wait_for_timeout(500)
-    box = page.evaluate(
-        """() => { const walk = document.createTreeWalker(document.querySelector('.jm-live'), NodeFilter.SHOW_TEXT);
-        for (let node; (node = walk.nextNode()); ) { const at = node.data.indexOf('x @ w'); if (at < 0) continue;
-          const range = document.createRange(); range.setStart(node, at + 2); range.setEnd(node, at + 3);
-          const r = range.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; } }"""
-    )
-    if box:
-        page.mouse.move(*box)
+    page.mouse.move(*page.evaluate(FIND, HOVERED))
 
 
 def keep(page, name: str) -> None:

@@ -32,7 +32,11 @@ _HOMES = {
     "Port": "jaxmagic.results",
 }
 
-__all__ = [*_HOMES, "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [  # noqa: PLE0604 # every key is a string
+    *_HOMES,
+    "load_ipython_extension",
+    "unload_ipython_extension",
+]
 
 
 def __getattr__(name: str) -> Any:
