@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from jaxmagic import trace
-from jaxmagic.analysis import sources
+from jaxmagic.analysis import hlo, program, sources, texts
 from jaxmagic.analysis.trace import look
 from jaxmagic.errors import BadTarget, CannotDifferentiate, CannotTrace
 from jaxmagic.target import ArrayType, Target
@@ -226,6 +226,41 @@ def test_a_large_constant_is_cut_in_every_text():
     result = trace(lambda x: x * table, f32(4_000_000))
     for name in ("jaxpr", "stablehlo", "hlo"):
         assert len(result.stage(name)) < 20_000
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_garbage_collector_is_paused_while_a_program_is_read_and_then_as_it_was(enabled, monkeypatch):
+    seen = {}
+
+    def watched(module, name):
+        plain = getattr(module, name)
+
+        def watching(*args):
+            seen[name] = gc.isenabled()
+            return plain(*args)
+
+        monkeypatch.setattr(module, name, watching)
+
+    for module, name in ((program, "walk"), (hlo, "read"), (texts, "link_stablehlo"), (texts, "link_hlo")):
+        watched(module, name)
+
+    def user(x):
+        seen["user"] = gc.isenabled()
+        return jnp.sin(x)
+
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        result = trace(user, f32(8))
+        result.stage("stablehlo")
+        result.stage("hlo")
+        with pytest.raises(CannotTrace):
+            trace(lambda x: 1 if x > 0 else 2, f32())
+        assert gc.isenabled() is enabled
+        paused = {"walk": False, "read": False, "link_stablehlo": False, "link_hlo": False}
+        assert seen == {"user": enabled, **paused}
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 def test_a_result_lets_go_of_what_it_no_longer_needs():

@@ -19,6 +19,7 @@ from jaxmagic.analysis import costs, devices, hlo, inputs, notes, program, sourc
 from jaxmagic.analysis.costs import Cost, Costs
 from jaxmagic.analysis.explain import explained
 from jaxmagic.analysis.inputs import Inputs
+from jaxmagic.analysis.pause import collection_paused
 from jaxmagic.analysis.program import Traced, Walked
 from jaxmagic.analysis.state import Outcome
 from jaxmagic.errors import CannotDifferentiate
@@ -52,11 +53,25 @@ def look(target: Target, *, grad: bool = False) -> Trace:
     linecache.checkcache()
     with explained(target), _caught() as caught:
         given, traced, seconds = _trace(target, inputs.take_apart(target), grad=grad)
-        jaxpr = traced.stage.jaxpr
-        places = program.Places(traced.mark)
-        walked = program.walk(jaxpr, places)
-        lowered = Lazy(functools.partial(_lower, traced.stage))
-        spent = _costs(lowered, walked)
+        with collection_paused():
+            return _read(target, given, traced, seconds, caught, grad=grad)
+
+
+def _read(
+    target: Target,
+    given: Inputs,
+    traced: Traced,
+    seconds: float,
+    caught: Sequence[warnings.WarningMessage],
+    *,
+    grad: bool,
+) -> Trace:
+    """All that a program tells."""
+    jaxpr = traced.stage.jaxpr
+    places = program.Places(traced.mark)
+    walked = program.walk(jaxpr, places)
+    lowered = Lazy(functools.partial(_lower, traced.stage))
+    spent = _costs(lowered, walked)
     codes = _codes(target, places)
     listing = sources.listings(codes, (), target.labels)
     evidence = notes.Evidence(
@@ -303,7 +318,8 @@ def _stages(jaxpr: Stage, lowered: Lazy[Any], walked: Walked) -> dict[str, Lazy[
 
 def _stablehlo(lowered: Any, users: frozenset[str]) -> Stage:
     started = time.perf_counter()
-    text, links = texts.link_stablehlo(program.print_stablehlo(lowered), users)
+    with collection_paused():
+        text, links = texts.link_stablehlo(program.print_stablehlo(lowered), users)
     return Stage(name="stablehlo", text=text, links=links, seconds=time.perf_counter() - started)
 
 
@@ -311,5 +327,6 @@ def _hlo(lowered: Any, known: texts.Ends) -> Stage:
     started = time.perf_counter()
     compiled = lowered.compile()
     seconds = time.perf_counter() - started
-    text, links = texts.link_hlo(program.print_optimised(compiled), known)
+    with collection_paused():
+        text, links = texts.link_hlo(program.print_optimised(compiled), known)
     return Stage(name="hlo", text=text, links=links, seconds=seconds, memory=program.memory(compiled))
