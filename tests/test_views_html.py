@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import re
 from html.parser import HTMLParser
 
@@ -30,7 +32,7 @@ from jaxmagic.pages.blocks import (
     words,
 )
 from jaxmagic.results import Lazy
-from jaxmagic.views import html
+from jaxmagic.views import chart, html
 from tests import hostile
 from tests.views_pages import CHART, DIFF, HEAT, PROGRAM, RACE, everything
 
@@ -245,3 +247,34 @@ def test_any_text_stays_text(nasty):
     read = Read(html.render(page))
     assert set(read.tags) <= TAGS
     assert {name for name, _ in read.attributes} <= ATTRIBUTES
+
+
+def samples(count, points):
+    rough = tuple(1e-6 * (1 + (i * 7919 % 101) / 101) for i in range(count))
+    spiked = (*rough[: count // 3], 9e-5, *rough[count // 3 + 1 :])
+    return Series(name="jit", x=tuple(i / count for i in range(count)), y=spiked, points=points)
+
+
+@pytest.mark.parametrize("points", [True, False])
+def test_a_chart_of_very_many_points_stays_small(points):
+    many = [samples(10_000, points) for _ in range(3)]
+    drawn = Chart(series=tuple(many), x="batch", y="seconds", alt="samples", log_y=True)
+    assert len(html.block(drawn, html.STATIC)) < 32_000
+
+
+def test_thinning_keeps_the_ends_the_extremes_and_the_gaps():
+    many = samples(10_000, points=False)
+    gap = dataclasses.replace(many, y=(*many.y[:5000], math.nan, *many.y[5001:]), low=many.y, high=many.y)
+    thin = chart.thinned(gap)
+    assert len(thin.x) <= chart.MOST_POINTS
+    assert len(thin.x) == len(thin.y) == len(thin.low) == len(thin.high)
+    known = [y for y in thin.y if not math.isnan(y)]
+    assert (max(known), min(known)) == (9e-5, min(many.y))
+    assert sum(map(math.isnan, thin.y)) == 1
+    assert (thin.x[0], thin.x[-1]) == (many.x[0], many.x[-1])
+    assert list(thin.x) == sorted(thin.x)
+
+
+def test_few_points_stay_as_they_are():
+    few = samples(chart.MOST_POINTS, points=True)
+    assert chart.thinned(few) is few

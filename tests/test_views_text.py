@@ -152,7 +152,7 @@ def test_gaps_and_what_is_constant_in_a_sparkline():
     flat = Series(name="flat", x=YEARS[:8], y=(5.0,) * 8)
     assert chart(gap, flat, Series(name="none", x=YEARS, y=(nan,) * 21)) == [
         "A line.",
-        "gap    ▁▂  ▄█    1 at 2021, 8 at 2026",
+        "gap    ▁▂  ▄█   1 at 2021, 8 at 2026",
         "flat  ▄▄▄▄▄▄▄▄  5 at 2020, 5 at 2027",
         "none            no number",
     ]
