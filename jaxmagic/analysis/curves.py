@@ -14,6 +14,7 @@ import numpy as np
 
 from jaxmagic.analysis import program
 from jaxmagic.analysis.derivatives import Function, Mode, Run, levels, point, quiet
+from jaxmagic.analysis.repeat import CannotRepeatError, repeating
 from jaxmagic.results import Curve
 
 PATIENCE = 2.0  # seconds for a function that is called point by point
@@ -32,7 +33,7 @@ def curve(run: Run) -> Curve | None:
         return None
     with quiet(), program.afresh():
         for precision in (jax.enable_x64, contextlib.nullcontext):
-            with contextlib.suppress(Exception), precision():
+            with contextlib.suppress(CannotRepeatError), precision():
                 return _drawn(run, at)
     return None
 
@@ -40,14 +41,17 @@ def curve(run: Run) -> Curve | None:
 def _drawn(run: Run, at: float) -> Curve | None:
     functions = _functions(run)
     try:
-        whole = jax.make_jaxpr(functions)(at)
-    except Exception:  # noqa: BLE001 -- a function that JAX cannot trace (an `if`) is called point by point
+        with repeating():
+            whole = jax.make_jaxpr(functions)(at)
+    except CannotRepeatError:  # a function that JAX cannot trace (an `if`) is called point by point
         return _one_by_one(functions, at)
     names = {equation.primitive.name for inner in program.every_program(whole) for equation in inner.eqns}
     if "while" in names:
         return None  # elsewhere it might never end
     x = _grid(at, POINTS)
-    return _curve(x, jax.jit(jax.vmap(functions))(jnp.asarray(x)), at)
+    with repeating():
+        ys = jax.jit(jax.vmap(functions))(jnp.asarray(x))
+    return _curve(x, ys, at)
 
 
 def _curve(x: Any, ys: Sequence[Any], at: float) -> Curve:
@@ -58,7 +62,8 @@ def _curve(x: Any, ys: Sequence[Any], at: float) -> Curve:
 def _one_by_one(functions: Callable[[Any], list[Any]], at: float) -> Curve:
     """From the point outwards, as far as the time goes; the rest is a gap."""
     x = _grid(at, FEWER)
-    points = np.full((FEWER, len(functions(jnp.asarray(at)))), np.nan)
+    with repeating():
+        points = np.full((FEWER, len(functions(jnp.asarray(at)))), np.nan)
     with contextlib.suppress(TimeoutError), _for_at_most(PATIENCE):
         for i in sorted(range(FEWER), key=lambda i: abs(i - FEWER // 2)):
             points[i] = _at(functions, x[i])
@@ -67,10 +72,9 @@ def _one_by_one(functions: Callable[[Any], list[Any]], at: float) -> Curve:
 
 def _at(functions: Callable[[Any], list[Any]], x: float) -> list[float]:
     try:
-        return [float(y) for y in functions(jnp.asarray(x))]
-    except TimeoutError:
-        raise
-    except Exception:  # noqa: BLE001 -- outside its domain a function may raise: a gap
+        with repeating():
+            return [float(y) for y in functions(jnp.asarray(x))]
+    except CannotRepeatError:  # outside its domain: a gap
         return [np.nan]
 
 

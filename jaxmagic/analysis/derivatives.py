@@ -26,6 +26,7 @@ from jaxmagic.analysis.leaves import (
     is_array,
     take_apart,
 )
+from jaxmagic.analysis.repeat import CannotRepeatError, is_slip, repeating
 from jaxmagic.errors import CannotDifferentiate
 from jaxmagic.results import Note
 from jaxmagic.target import Target
@@ -254,7 +255,9 @@ def run(target: Target, inputs: Inputs, choice: Choice, order: int) -> Run:
     try:
         done = _attempt(target, inputs, choice, order)
         kept = choice.casts if choice.asked else _smooth(done)
-    except Exception:
+    except Exception as error:
+        if is_slip(error):
+            raise
         kept = tuple(i for i in choice.casts if _works(target, inputs, replace(choice, casts=(i,))))
         kept = () if kept == choice.casts else kept
         if not kept and not choice.sure:
@@ -283,8 +286,9 @@ def _places(place: int, inputs: int, order: int) -> list[int]:
 
 def _works(target: Target, inputs: Inputs, choice: Choice) -> bool:
     try:
-        _attempt(target, inputs, choice, 1)
-    except Exception:  # noqa: BLE001 -- whatever the reason, this number has to stay whole
+        with repeating():
+            _attempt(target, inputs, choice, 1)
+    except CannotRepeatError:
         return False
     return True
 
@@ -324,9 +328,9 @@ def _as_it_is_now(function: Function, points: Sequence[Any]) -> contextlib.Abstr
     """Where JAX's caches hold an older program of a function (a global has changed), look past them."""
     names = {function.inputs.leaves[i].path: value for i, value in zip(function.active, points, strict=True)}
     try:
-        with quiet():
+        with quiet(), repeating():
             current = program.is_current(lambda *values: function(values), function.target.name, names)
-    except Exception:  # noqa: BLE001 -- what cannot be traced (an `if` on a value) cannot be compared
+    except CannotRepeatError:  # what cannot be traced (an `if` on a value) cannot be compared
         current = False
     return contextlib.nullcontext() if current else program.afresh()
 
@@ -374,9 +378,11 @@ def _first_that_works(
     """Some functions allow one mode only: a `while_loop` forward, a `custom_vjp` reverse."""
     try:
         return choices[0], levels(function, choices[0])[-1](points)
-    except Exception:
+    except Exception as error:
+        if is_slip(error):
+            raise
         for modes in choices[1:]:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(CannotRepeatError), repeating():
                 return modes, levels(function, modes)[-1](points)
         raise
 

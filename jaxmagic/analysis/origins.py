@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxmagic.analysis import program, sources
+from jaxmagic.analysis.repeat import repeating
 from jaxmagic.results import Span
 
 T = TypeVar("T")
@@ -74,9 +75,9 @@ def record(function: Callable[..., Any], points: Sequence[Any]) -> Recording | N
     """Run a function equation by equation; None where it is too large for that.
 
     Raises:
-        Exception: whatever tracing raises.
+        CannotRepeatError: where it cannot be traced, or an equation cannot run by itself.
     """
-    with jax.disable_jit():
+    with repeating(), jax.disable_jit():
         closed = jax.make_jaxpr(function)(*points)
     equations = [equation for inner in program.every_program(closed) for equation in inner.eqns]
     numbers = sum(np.prod(getattr(out.aval, "shape", ())) for eqn in equations for out in eqn.outvars)
@@ -120,7 +121,8 @@ class _Player:
             return self.play(*inner, backward=backward, span=span)
         name = equation.primitive.name
         params = equation.primitive.get_bind_params(equation.params)
-        made = equation.primitive.bind(*[slot.value for slot in inputs], **params)
+        with repeating():
+            made = equation.primitive.bind(*[slot.value for slot in inputs], **params)
         event = Event(primitive=name, inputs=tuple(inputs), span=span, backward=backward)
         many = made if equation.primitive.multiple_results else [made]
         event.outputs.extend(Slot(value=value, maker=event) for value in many)

@@ -11,6 +11,7 @@ from jaxmagic.analysis import origins, program
 from jaxmagic.analysis.derivatives import Function, Run, levels, point, quiet
 from jaxmagic.analysis.leaves import KINDS, Role
 from jaxmagic.analysis.origins import Culprit, Event, Recording
+from jaxmagic.analysis.repeat import CannotRepeatError
 from jaxmagic.results import Note
 
 
@@ -98,7 +99,7 @@ def _recorded(run: Run, function: Callable[..., list[Any]]) -> Recording | None:
     try:
         with quiet(), program.afresh():
             return origins.record(function, [point(leaf) for leaf in run.active])
-    except Exception:  # noqa: BLE001 -- a remark without its place is better than none
+    except CannotRepeatError:  # a remark without its place is better than none
         return None
 
 

@@ -16,6 +16,7 @@ import jax
 
 from jaxmagic.analysis import program, sources
 from jaxmagic.analysis.origins import called
+from jaxmagic.analysis.repeat import CannotRepeatError, repeating
 from jaxmagic.results import Span
 
 Hold: TypeAlias = Callable[[Any], Any]
@@ -63,8 +64,9 @@ def held(function: Callable[..., Any], points: Sequence[Any], *, in_rules: bool 
 
 def _traced(function: Callable[..., Any], points: Sequence[Any]) -> Any:
     try:
-        return jax.make_jaxpr(function)(*points)
-    except Exception as error:
+        with repeating():
+            return jax.make_jaxpr(function)(*points)
+    except CannotRepeatError as error:
         raise CannotHoldError from error
 
 

@@ -16,6 +16,7 @@ from jaxmagic.analysis import checks, program, stopped
 from jaxmagic.analysis.checks import FLOAT32, FLOAT64, Floats, Measured, Precision, gravest
 from jaxmagic.analysis.derivatives import Function, Run, levels, point, quiet
 from jaxmagic.analysis.leaves import role_of
+from jaxmagic.analysis.repeat import CannotRepeatError, repeating
 from jaxmagic.analysis.stopped import CannotHoldError
 from jaxmagic.results import Check, Note, Span
 
@@ -58,7 +59,9 @@ class Lab:
 
     def level(self, order: int, points: Sequence[Any]) -> list[Floats]:
         """The derivative of an order at some points (0: the function), as float64."""
-        found = self._program(order)(list(points), self.fixed)
+        run = self._program(order)
+        with repeating():
+            found = run(list(points), self.fixed)
         return [np.asarray(block, np.float64) for block in found]
 
     def placed(self, vectors: Sequence[Floats | None]) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -83,8 +86,9 @@ class Lab:
             own = (self.points, self.fixed)
             return jax.jit(stopped.held(plain, own, in_rules=self.held == "everywhere"))
         try:
-            return jax.jit(plain).lower(self.points, self.fixed).compile()
-        except Exception:  # noqa: BLE001 -- whatever stands in the way of jit, eager is the same function
+            with repeating():
+                return jax.jit(plain).lower(self.points, self.fixed).compile()
+        except CannotRepeatError:  # eager is the same function
             return plain
 
 
@@ -134,9 +138,7 @@ def _check(run: Run, held: Held) -> Report:
     try:
         with jax.enable_x64():
             return _examine(run, Lab(run, FLOAT64, held))
-    except CannotHoldError:
-        raise
-    except Exception:  # noqa: BLE001 -- whatever keeps it from float64, float32 is what it was written for
+    except CannotRepeatError:  # in float64; float32 is what it was written for
         return _check_in_float32(run, held)
 
 
@@ -146,10 +148,8 @@ def _check_in_float32(run: Run, held: Held) -> Report:
     )
     try:
         report = _examine(run, Lab(run, FLOAT32, held))
-    except CannotHoldError:
-        raise
-    except Exception as error:  # noqa: BLE001 -- a check that cannot be made is said, and the derivative stands
-        how = f"not checked: {type(error).__name__} while repeating it"
+    except CannotRepeatError as error:
+        how = f"not checked: {type(error.__cause__).__name__} while repeating it"
         unchecked = Check(ok=None, error=None, tolerance=None, how=how)
         return Report(checks=(unchecked,) * len(run.active))
     return replace(report, notes=(note, *report.notes))
@@ -162,8 +162,9 @@ def _stops(run: Run) -> list[Span | None]:
     """Where the derivative's own program stops gradients; by its source where it cannot be traced."""
     function = Function(run.target, run.inputs, run.choice.active)
     try:
-        closed = jax.make_jaxpr(function)([point(leaf) for leaf in run.active])
-    except Exception:  # noqa: BLE001 -- what cannot be traced (an `if` on a value) can still be read
+        with repeating():
+            closed = jax.make_jaxpr(function)([point(leaf) for leaf in run.active])
+    except CannotRepeatError:  # what cannot be traced (an `if` on a value) can still be read
         written = stopped.spelt(run.target.function)
         return [written] if written else []
     return stopped.places(closed)
@@ -448,8 +449,9 @@ def _same_values(run: Run, lab: Lab) -> bool:
 def _draws(lab: Lab) -> bool:
     """Whether the function draws random numbers, as far as JAX can tell."""
     try:
-        whole = jax.make_jaxpr(lab.function)(lab.points)
-    except Exception:  # noqa: BLE001 -- what cannot be traced cannot be looked at
+        with repeating():
+            whole = jax.make_jaxpr(lab.function)(lab.points)
+    except CannotRepeatError:  # what cannot be traced cannot be looked at
         return True
     names = {equation.primitive.name for inner in program.every_program(whole) for equation in inner.eqns}
     return any(name.startswith(("random_", "threefry", "rng_")) for name in names)
