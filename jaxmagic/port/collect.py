@@ -101,7 +101,7 @@ def collect(fn: Callable[..., Any]) -> Program:
         CannotPort: there is no Python source, or the code calls itself.
     """
     function, args, kwargs = plain_function(fn)
-    finder = _Finder()
+    finder = _Finder(args[0] if args and is_method(function, args[0]) else None)
     finder.unit(function)
     return Program(units=tuple(finder.done.values()), bound_args=args, bound_kwargs=kwargs)
 
@@ -128,6 +128,19 @@ def plain_function(fn: Any) -> tuple[types.FunctionType, tuple[Any, ...], dict[s
         f"{name} has no Python source to port: it is built in or compiled.",
         fix="Write a Python function that calls it, or race it as it is.",
     )
+
+
+def is_method(function: types.FunctionType, owner: Any) -> bool:
+    """Whether a function is defined in an object's class."""
+    return any(value is function for base in type(owner).__mro__ for value in vars(base).values())
+
+
+def _pass_self(unit: Unit, text: str) -> None:
+    """`self.method(x)` as `method(self, x)`, by what `Unit.helpers` says of `self.method`."""
+    for node in ast.walk(unit.node):
+        if isinstance(node, ast.Call) and ".".join(dotted(node.func) or ()) == text:
+            node.args.insert(0, ast.copy_location(ast.Name(text.split(".")[0], ast.Load()), node.func))
+            node.args[0].key = -1  # type: ignore[attr-defined]
 
 
 def resolve(function: types.FunctionType, name: str) -> Any:
@@ -179,7 +192,8 @@ def is_foreign(function: types.FunctionType) -> bool:
 class _Finder:
     """Walks from function to function; `done` ends up with callees before callers."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Any = None) -> None:
+        self.owner = owner
         self.done: dict[types.FunctionType, Unit] = {}
         self.under_way: list[types.FunctionType] = []
 
@@ -196,9 +210,18 @@ class _Finder:
                     "Write it as a loop.",
                 )
             unit.helpers[text] = self.unit(callee)
+            if text.split(".")[0] == self._self_name(unit):
+                _pass_self(unit, text)
         self.under_way.pop()
         self.done[function] = unit
         return unit
+
+    def _self_name(self, unit: Unit) -> str | None:
+        """What a method of the bound object calls the object."""
+        if self.owner is None or not is_method(unit.function, self.owner):
+            return None
+        arguments = [*unit.node.args.posonlyargs, *unit.node.args.args]
+        return arguments[0].arg if arguments else None
 
     def _free_name(self, function: types.FunctionType) -> str:
         name = function.__name__ if function.__name__.isidentifier() else "function"
@@ -212,6 +235,8 @@ class _Finder:
             if path is None or not isinstance(getattr(node, "ctx", None), ast.Load):
                 continue
             value = object_of(unit, node)
+            if len(path) == 2 and path[0] == self._self_name(unit):
+                value = inspect.getattr_static(type(self.owner), path[1], MISSING)
             if isinstance(value, functools.partial):
                 continue
             inner = getattr(value, "__wrapped__", None)

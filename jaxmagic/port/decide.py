@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from jaxmagic.errors import CannotPort
-from jaxmagic.port.collect import Unit
+from jaxmagic.port.collect import Unit, dotted
 from jaxmagic.port.desugar import Names, assign, is_put, is_whole, like, load, store
 from jaxmagic.port.expressions import (
     LOST,
@@ -116,6 +116,12 @@ class Statements(Expressions):
     def _expr(self, node: ast.Expr, env: Env) -> list[ast.stmt]:
         if isinstance(node.value, ast.Constant):
             return [node]
+        if self._is_state(node.value):
+            raise self.unit.refuse(
+                node,
+                f"`{ast.unparse(node)}` changes what belongs to the namespace outside, or to an object.",
+                "Return the value instead.",
+            )
         if self.rolled and self._grows(node.value):
             raise self.unit.refuse(
                 node,
@@ -123,6 +129,13 @@ class Statements(Expressions):
                 "Fill an array of the final size.",
             )
         return [like(ast.Expr(self.plain(node.value, env)), node)]
+
+    def _is_state(self, node: ast.expr) -> bool:
+        """Whether a statement calls a method of something that the function does not own."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return False
+        path = dotted(node.func)
+        return path is None or path[0] not in self.locals or len(path) > 2
 
     def _grows(self, node: ast.expr) -> bool:
         """Whether a method changes a list or another container."""
@@ -1054,7 +1067,7 @@ def _constant_kind(node: ast.expr) -> str:
 
 
 def _wraps(own: Fact, fact: Fact) -> bool:
-    """Whether integers are stored where fewer bits, or no sign, hold them."""
-    if own.dtype is None or fact.dtype is None or fact.kind not in ("i", "u"):
+    """Whether numbers are stored where fewer bits, or no sign, hold them."""
+    if own.dtype is None or fact.dtype is None:
         return False
     return not np.can_cast(own.dtype, fact.dtype, "safe")

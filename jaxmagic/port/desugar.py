@@ -26,6 +26,20 @@ METHODS = {
     "partition": "numpy.partition",
     "byteswap": None,
 }
+# Attributes and methods of arrays that look at the same memory.
+VIEWS = (
+    "T",
+    "flat",
+    "real",
+    "imag",
+    "reshape",
+    "ravel",
+    "transpose",
+    "view",
+    "squeeze",
+    "swapaxes",
+    "diagonal",
+)
 WHOLE = ast.Constant(Ellipsis)
 
 
@@ -79,6 +93,7 @@ class Names:
     def __init__(self, unit: Unit) -> None:
         code = unit.function.__code__
         free = {node.id for node in ast.walk(unit.node) if isinstance(node, ast.Name)}
+        self.taken_locals = set(local_names(unit.function))
         self.taken = set(local_names(unit.function)) | free | set(code.co_names) | {"jnp", "lax", "jax", "np"}
 
     def new(self, wish: str) -> str:
@@ -86,6 +101,7 @@ class Names:
         numbered = (wish if n == 1 else f"{wish}_{n}" for n in itertools.count(1))
         name = next(name for name in numbered if name not in self.taken)
         self.taken.add(name)
+        self.taken_locals.add(name)
         return name
 
 
@@ -228,6 +244,7 @@ class Desugar:
 
     def _put(self, node: ast.stmt, target: ast.Subscript, value: ast.expr) -> Iterator[ast.stmt]:
         """A store; what is stored into gets a name."""
+        self._refuse_state(node, target)
         if (
             isinstance(target.value, ast.Attribute)
             and target.value.attr == "flat"
@@ -257,6 +274,22 @@ class Desugar:
             view = self.names.new("view")
             yield assign(view, target.value, node)
             yield from self._hoisted(put(view, target.slice, value, node))
+
+    def _refuse_state(self, node: ast.stmt, target: ast.Subscript) -> None:
+        """Arrays of objects and of the namespace outlive the call: JAX cannot change them."""
+        base: ast.expr = target
+        while isinstance(base, ast.Subscript | ast.Attribute | ast.Call):
+            if (
+                isinstance(base, ast.Attribute)
+                and base.attr not in VIEWS
+                and not isinstance(base.value, ast.Call)
+            ):
+                text = f"`{ast.unparse(target)} = …` changes an array of an object in place."
+                raise self.unit.refuse(node, text, "Take the array as a parameter and return its new value.")
+            base = base.func if isinstance(base, ast.Call) else base.value
+        if isinstance(base, ast.Name) and base.id not in self.names.taken_locals:
+            text = f"`{ast.unparse(target)} = …` changes `{base.id}`, which belongs to the namespace outside."
+            raise self.unit.refuse(node, text, "Take the array as a parameter and return its new value.")
 
     # -- calls that change an array --
 

@@ -23,6 +23,7 @@ from jaxmagic.port.guard import guarded
 from jaxmagic.port.observe import Facts, observe
 from jaxmagic.port.prove import Difference, Run, compare, copied, is_chaotic, needs_x64, on_jax
 from jaxmagic.port.specialise import Lowered, is_static_value, lower, plain_units
+from jaxmagic.port.views import all_stores
 from jaxmagic.results import Note, Port
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
@@ -81,7 +82,7 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
         numpy, facts = observe(program, lambda watched: call_on_copies(watched, main, whole))
     wide = needs_x64(whole) or facts.is_wide
     with precision(wide):
-        made = settle(program, facts, inputs, named(main, whole))
+        made = settled_or_eager(program, facts, inputs, whole)
         if made.lowered.mutated:
             refuse_overlap(program, named(main, whole))
         notes = [*captures(made.module), *assumptions(made)]
@@ -211,6 +212,31 @@ def settle(program: Program, facts: Facts, inputs: Inputs, arguments: Mapping[st
                 module=module, lowered=lowered, function=function, static=static, jitted=found.error is None
             )
     raise CannotPort(f"The port of `{program.main.name}` does not settle.", fix="Simplify the function.")
+
+
+def settled_or_eager(program: Program, facts: Facts, inputs: Inputs, whole: Inputs) -> Made:
+    """The port under jit; where sizes depend on data and nothing changes in place, one that runs eagerly."""
+    try:
+        return settle(program, facts, inputs, named(program.main.function, whole))
+    except CannotPort:
+        if not only_names_differ(program, facts):
+            raise
+        trees = {unit: unit.node for unit in program.units}
+        module = module_of(program, trees)
+        function = bind(program, execute(module, next(_numbers)))
+        lowered = Lowered(trees=trees, loops={}, mutated=(), returns=True)
+        return Made(module=module, lowered=lowered, function=function, static=(), jitted=False)
+
+
+def only_names_differ(program: Program, facts: Facts) -> bool:
+    """Whether no array changes in place anywhere, so that JAX's names alone make a port."""
+    try:
+        plain = plain_units(program, facts)
+        for unit in program.units:
+            obstacles.check_mutation(unit)
+    except CannotPort:
+        return False
+    return not any(all_stores(made.body) for made in plain.values())
 
 
 def _learn(found: Misfit, decisions: Decisions, lowered: Lowered, arguments: Mapping[str, Any]) -> bool:

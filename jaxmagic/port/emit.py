@@ -25,9 +25,10 @@ IMPORTS = {
     "jnp": "import jax.numpy as jnp",
     "lax": "from jax import lax",
     "np": "import numpy as np",
-    "math": "import math",
 }
 MODULES: dict[str, Any] = {"jax": jax, "jnp": jnp, "lax": lax, "np": np}
+# Libraries whose functions a port may import.
+LIBRARIES = ("math", "functools", "itertools", "operator", "jax.numpy", "jax", "jax.lax")
 CONSTANTS = (bool, int, float, complex, str, type(None), tuple)
 
 
@@ -89,9 +90,15 @@ def module_of(program: Program, trees: Mapping[Unit, ast.FunctionDef]) -> Module
     """The port of a program whose functions have become `trees`."""
     bodies = [print_unit(unit, Rename(unit).visit(copy.deepcopy(trees[unit]))) for unit in program.units]
     constants, taken = free_values(program)
+    imported = {name: line for name, value in taken.items() if (line := import_of(name, value)) is not None}
+    taken = {
+        name: value
+        for name, value in taken.items()
+        if name not in imported and uses("\n\n".join(bodies), name)
+    }
     head = "".join(f"{name} = {value!r}\n" for name, value in constants.items())
     tail = "\n\n".join(bodies)
-    imports = [line for name, line in IMPORTS.items() if uses(tail, name)]
+    imports = sorted(line for name, line in (imported | IMPORTS).items() if uses(tail, name))
     source = "\n\n".join(part for part in ("\n".join(imports) + "\n" if imports else "", head, tail) if part)
     original = "\n\n".join(
         part for part in (_numpy_imports(program), head, "\n\n".join(u.text for u in program.units)) if part
@@ -102,6 +109,16 @@ def module_of(program: Program, trees: Mapping[Unit, ast.FunctionDef]) -> Module
 def print_unit(unit: Unit, tree: ast.FunctionDef) -> str:
     """One function in the user's layout."""
     return "\n".join(Printer(unit.text).statement(tree, 0)) + "\n"
+
+
+def import_of(name: str, value: Any) -> str | None:
+    """How a library's module or function is imported under a name."""
+    if isinstance(value, types.ModuleType):
+        return f"import {value.__name__}" + (f" as {name}" if name != value.__name__ else "")
+    home = getattr(value, "__module__", None)
+    if home in LIBRARIES and callable(value) and hasattr(value, "__name__"):
+        return f"from {home} import {value.__name__}" + (f" as {name}" if name != value.__name__ else "")
+    return None
 
 
 def uses(source: str, name: str) -> bool:
@@ -185,7 +202,16 @@ def namespace(module: Module) -> dict[str, Any]:
     constants: dict[str, Any] = {}
     exec(module.head, constants)
     captured = {name: _constant(value) for name, value in module.taken.items()}
-    return {"__name__": "jaxmagic_port", **constants, **MODULES, **captured}
+    return {"__name__": "jaxmagic_port", **constants, **MODULES, **captured, **imports_of(module)}
+
+
+def imports_of(module: Module) -> dict[str, Any]:
+    """The names that the port's source imports."""
+    names: dict[str, Any] = {}
+    exec(
+        "\n".join(line for line in module.source.splitlines() if line.startswith(("import ", "from "))), names
+    )
+    return names
 
 
 def _constant(value: Any) -> Any:

@@ -32,6 +32,27 @@ ELEMENTWISE = (
     "numpy.cumsum",
     "numpy.nan_to_num",
 )
+# Functions whose later arguments are arrays too, and may be written as lists in NumPy.
+TAKE_ARRAYS = tuple(
+    f"numpy.{name}"
+    for name in (
+        *("percentile", "quantile", "nanpercentile", "interp", "searchsorted", "digitize", "convolve"),
+        *(
+            "correlate",
+            "dot",
+            "matmul",
+            "inner",
+            "outer",
+            "cross",
+            "kron",
+            "isin",
+            "take",
+            "append",
+            "polyval",
+        ),
+        *("where", "maximum", "minimum", "add", "subtract", "multiply", "divide", "power", "array_equal"),
+    )
+)
 STATIC_ATTRIBUTES = ("shape", "ndim", "size", "dtype", "itemsize", "nbytes")
 STATIC_CALLS = (
     "len",
@@ -498,6 +519,8 @@ class Expressions:
         assert isinstance(new, ast.Call)
         if name in ("numpy.copy",) or name.startswith("numpy.linalg.solve"):
             return value
+        if name in TAKE_ARRAYS:
+            new.args = [call("jnp.array", a) if isinstance(a, ast.List) else a for a in new.args]
         lists = isinstance(node.args[0], ast.List | ast.ListComp) if node.args else False
         if lists and name not in (
             "numpy.array",

@@ -117,7 +117,10 @@ def lower(
 
 def static_names(arguments: Mapping[str, Any], decisions: Decisions) -> dict[str, bool]:
     """Which of the main function's arguments are Python values under jit."""
-    return {name: is_static_value(value) or name in decisions.static for name, value in arguments.items()}
+    return {
+        name: is_static_value(value) or is_object(value) or name in decisions.static
+        for name, value in arguments.items()
+    }
 
 
 def is_static_value(value: Any) -> bool:
@@ -125,6 +128,11 @@ def is_static_value(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(is_static_value(item) for item in value)
     return isinstance(value, STATIC)
+
+
+def is_object(value: Any) -> bool:
+    """An object of the user's, such as the `self` of a method."""
+    return type(value).__module__.split(".")[0] not in ("builtins", "numpy", "jax", "jaxlib")
 
 
 def parameters_of(unit: Unit, static: Mapping[str, bool]) -> Env:

@@ -12,10 +12,13 @@ import functools
 import importlib.util
 import json
 import math
+import pickle
 import pathlib
 import signal
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -25,6 +28,16 @@ import numpy as np
 from jaxmagic.port import port
 
 ROUNDS = 7
+ALONE = """
+import pickle, sys
+import jax, numpy as np
+jax.config.update("jax_enable_x64", True)
+from ported import {name} as function
+given = pickle.load(open("inputs.pickle", "rb"))
+result = jax.jit(function, static_argnames={static})(*given)
+pickle.dump([np.asarray(leaf) for leaf in jax.tree.leaves(result)], open("result.pickle", "wb"))
+assert not any(name.startswith("jaxmagic") for name in sys.modules)
+"""
 
 
 def load(path, name):
@@ -91,7 +104,7 @@ def race(runs):
     return {name: quarter(values) for name, values in samples.items()}
 
 
-def measure(folder, info, preset):
+def measure(folder, info, preset, alone):
     args = inputs_of(folder, info, preset)
     kernel = numpy_kernel(folder, info)
     started = time.perf_counter()
@@ -113,7 +126,28 @@ def measure(folder, info, preset):
         if hand is not None:
             runs["hand"] = hand
         runs["port"]()
+        if alone:
+            print(f"{info['short_name']:12} alone: {runs_alone(made, given)}", flush=True)
         return made, took, compiling, race(runs)
+
+
+def runs_alone(made, given):
+    """Whether the port's source, executed without jaxmagic in a process of its own, gives the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = pathlib.Path(folder)
+        (here / "ported.py").write_text(made.source)
+        (here / "inputs.pickle").write_bytes(
+            pickle.dumps([np.asarray(v) if isinstance(v, jax.Array) else v for v in given])
+        )
+        script = ALONE.format(name=made.name, static=made.static)
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            return done.stderr.splitlines()[-1]
+        ours = jax.tree.leaves(jax.jit(made.function, static_argnames=made.static)(*given))
+        theirs = pickle.loads((here / "result.pickle").read_bytes())
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(ours, theirs, strict=True))
 
 
 def geomean(values):
@@ -127,6 +161,7 @@ def main():
     parser.add_argument("kernels", nargs="*")
     parser.add_argument("--preset", default="S")
     parser.add_argument("--limit", type=int, default=120, help="seconds for one kernel")
+    parser.add_argument("--alone", action="store_true", help="run each port's source in a fresh process too")
     parser.add_argument("--show", action="store_true", help="print the ports")
     parser.add_argument("--trace", action="store_true", help="print tracebacks")
     options = parser.parse_intermixed_args()
@@ -136,7 +171,7 @@ def main():
         total += 1
         signal.alarm(options.limit)
         try:
-            made, took, compiling, times = measure(options.folder, info, options.preset)
+            made, took, compiling, times = measure(options.folder, info, options.preset, options.alone)
         except Exception as error:  # noqa: BLE001 whatever it is, it is reported
             signal.alarm(0)
             failed.append(info["short_name"])
