@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -67,8 +68,11 @@ class Inputs:
     def call(self, function: Callable[..., Any], replaced: Mapping[int, Any]) -> Any:
         """Call with some leaves (by index) replaced."""
         values = [replaced.get(i, leaf.value) for i, leaf in enumerate(self.leaves)]
-        args, kwargs = self.rebuild(values)
-        return function(*args, **kwargs)
+        owner, args, kwargs = self.rebuild(values)
+        if owner is None:
+            return function(*args, **kwargs)
+        method = getattr(function, "__func__", None)
+        return owner(*args, **kwargs) if method is None else method(owner, *args, **kwargs)
 
     def indices(self, *roles: Role) -> tuple[int, ...]:
         """The places of the leaves with these roles."""
@@ -96,26 +100,48 @@ class Group:
 def read(target: Target) -> Inputs:
     """Every leaf of the inputs, named by the function's signature."""
     names = input_names(target)
-    opened = [
-        take_apart(value, name, tokenize(name)) for name, value in zip(names, _values(target), strict=True)
-    ]
+    opened = [take_apart(value, name, tokenize(name)) for name, value in _slots(target)]
     leaves = [_marked(leaf, names) for parts, _ in opened for leaf in parts]
     together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
-    count, keywords = len(target.args), tuple(target.kwargs)
+    keywords, owned = tuple(target.kwargs), _owner(target.function) is not None
+    first, last = int(owned), int(owned) + len(target.args)
 
     def rebuild(values: Sequence[Any]) -> Any:
         slots = together(values)
-        return slots[:count], dict(zip(keywords, slots[count:], strict=True))
+        owner = slots[0] if owned else None
+        return owner, slots[first:last], dict(zip(keywords, slots[last:], strict=True))
 
     return Inputs(leaves=tuple(leaves), rebuild=rebuild)
 
 
-def _values(target: Target) -> list[Any]:
-    return [*target.args, *target.kwargs.values()]
+def _slots(target: Target) -> list[tuple[str, Any]]:
+    """Every input with its name: the module that is called, if it is one, first."""
+    owner = _owner(target.function)
+    values = [*target.args, *target.kwargs.values()]
+    return list(zip(input_names(target), values if owner is None else [owner, *values], strict=True))
+
+
+def _owner(function: Callable[..., Any]) -> Any:
+    """The pytree whose weights a callable uses: a module that is called, or whose method is; else None."""
+    owner = function.__self__ if isinstance(function, types.MethodType) else function
+    plain = isinstance(owner, (types.FunctionType, types.BuiltinFunctionType, type))
+    return None if plain or jax.tree_util.all_leaves([owner]) else owner
+
+
+def _owners_name(target: Target, others: Sequence[str]) -> str:
+    """As the user wrote it: `model` of `model(x)` and of `model.loss(x)`."""
+    method = isinstance(target.function, types.MethodType)
+    name = target.name.rpartition(".")[0] if method else target.name.removesuffix(".__call__")
+    return name if name and name not in others else "self"
 
 
 def input_names(target: Target) -> tuple[str, ...]:
-    """A name for each positional input, then for each keyword."""
+    """A name for each input: the module that is called, the positional ones, then the keywords."""
+    names = _argument_names(target)
+    return names if _owner(target.function) is None else (_owners_name(target, names), *names)
+
+
+def _argument_names(target: Target) -> tuple[str, ...]:
     named = tuple(target.named_inputs())[: len(target.args)]
     if len(named) < len(target.args) or set(named) & set(target.kwargs):
         named = tuple(f"arg{i}" for i in range(len(target.args)))
@@ -130,7 +156,7 @@ def group(inputs: Inputs, target: Target, name: str) -> Group:
     """
     tokens = tokenize(name)
     names = input_names(target)
-    slots = {tokenize(known): value for known, value in zip(names, _values(target), strict=True)}
+    slots = {tokenize(known): value for known, value in _slots(target)}
     slot = next((known for known in slots if tokens[: len(known)] == known), None)
     if not tokens or slot is None:
         raise BadTarget(
@@ -159,9 +185,10 @@ def _step(value: Any, token: str, so_far: str) -> Any:
     """One step into a container, by key, index or attribute."""
     children = {_spell(key): child for key, child in _children(value)}
     if token not in children:
+        shown = [f"`{known}`" for known in children if not known.startswith("_")]
         raise BadTarget(
             f"`{so_far}` has no part `{token}`.",
-            fix=f"Its parts are {', '.join(f'`{known}`' for known in children) or 'none'}.",
+            fix=f"Its parts are {', '.join(shown) or 'none'}.",
         )
     return children[token]
 
@@ -179,13 +206,14 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
 
 def take_apart(value: Any, name: str, tokens: Tokens = ()) -> tuple[list[Leaf], Rebuild]:
     """The leaves of a value and how to put it together again; a plain dataclass is opened too."""
-    pairs, tree = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda node: node is None)
+    pairs, tree = jax.tree_util.tree_flatten_with_path(
+        value, is_leaf=lambda node: node is None or (node is not value and _boxed(node))
+    )
     opened = []
     for path, child in pairs:
         where, pieces = name + keystr(path), (*tokens, *map(_spell, path))
-        opened.append(
-            _open_dataclass(child, where, pieces) if _plain_dataclass(child) else _leaf(child, where, pieces)
-        )
+        open_it = _open_box if _boxed(child) else _open_dataclass if _plain_dataclass(child) else _leaf
+        opened.append(open_it(child, where, pieces))
     together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
     return [leaf for parts, _ in opened for leaf in parts], lambda values: jax.tree_util.tree_unflatten(
         tree, together(values)
@@ -208,6 +236,18 @@ def _open_dataclass(value: Any, path: str, tokens: Tokens) -> tuple[list[Leaf], 
         return copy
 
     return [leaf for parts, _ in opened for leaf in parts], rebuild
+
+
+def _boxed(value: Any) -> bool:
+    """A Flax variable: a box around one array, which goes by the variable's own name."""
+    kind = type(value)
+    return kind.__module__.startswith("flax.") and any(one.__name__ == "Variable" for one in kind.__mro__)
+
+
+def _open_box(value: Any, path: str, tokens: Tokens) -> tuple[list[Leaf], Rebuild]:
+    leaves, rebuild = take_apart(value, path, tokens)
+    single = len(leaves) == 1
+    return [dataclasses.replace(leaf, path=path) if single else leaf for leaf in leaves], rebuild
 
 
 def _joined(parts: Sequence[tuple[int, Rebuild]]) -> Callable[[Sequence[Any]], list[Any]]:
