@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import math
 import re
@@ -260,6 +261,10 @@ def test_a_chart_of_very_many_points_stays_small(points):
     many = [samples(10_000, points) for _ in range(3)]
     drawn = Chart(series=tuple(many), x="batch", y="seconds", alt="samples", log_y=True)
     assert len(html.block(drawn, html.STATIC)) < 32_000
+    svg = base64.b64decode(chart.chart(drawn).split(",")[1]).decode()
+    assert svg.count("h0") == (3 * len(chart.thinned(many[0]).x) if points else 0)
+    assert "mathdefault" not in svg
+    assert ">1e−05<" in svg
 
 
 def test_thinning_keeps_the_ends_the_extremes_and_the_gaps():

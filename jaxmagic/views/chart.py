@@ -21,6 +21,7 @@ from jaxmagic.views.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 GREY = "#858c96"
@@ -39,7 +40,7 @@ SETTINGS: dict[str, Any] = {
     "ytick.color": GREY,
     "text.parse_math": False,
     "text.usetex": False,
-    "path.simplify": True,
+    "path.simplify": False,  # it takes lines without a length, our dots, for nothing; `thinned` does more
 }
 
 
@@ -135,15 +136,26 @@ def _axes(axes: Axes, drawn: Chart) -> None:
     axes.set_title(visible(drawn.y), loc="left", fontsize=9.5)
     if drawn.log_x:
         axes.set_xscale("log")
+        _in_plain_figures(axes.xaxis)
     if drawn.log_y:
         axes.set_yscale("log")
+        _in_plain_figures(axes.yaxis)
     if drawn.mark_x is not None:
         axes.axvline(drawn.mark_x, color=colours()["warn"], linewidth=1, linestyle=(0, (2, 2)))
     axes.grid(visible=True, axis="y", color=GREY, alpha=0.25, linewidth=0.7)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)
     if len(drawn.series) > 1:
-        axes.legend(frameon=False, labelcolor=GREY)
+        above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2, "ncols": 3}
+        axes.legend(frameon=False, labelcolor=GREY, handlelength=1.2, **above)
+
+
+def _in_plain_figures(axis: Axis) -> None:
+    """Label steps of ten as text: matplotlib's own labels are formulas, which stay unparsed here."""
+    from matplotlib.ticker import LogFormatter
+
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
 
 
 def _whole_ticks(axes: Axes) -> None:
@@ -170,7 +182,7 @@ _IDLE = re.compile(
     rb"<metadata>.*?</metadata>|<!--.*?-->|<\?xml.*?\?>|<!DOCTYPE[^>]*>|<desc>.*?</desc>", re.DOTALL
 )
 _PATH = re.compile(rb"<path[^<>]*>")
-_DOT = re.compile(rb"M (\S+ \S+) L \1 ")
+_DOT = re.compile(rb"M (\S+ \S+)\s+L \1\s+")
 _DIGITS = re.compile(rb"(\d+\.\d)\d+")
 
 
