@@ -1,10 +1,17 @@
-"""What looking costs beside the bare JAX calls for the same texts: a ratio, both sides interleaved.
+"""What looking costs beside the bare JAX calls for the same facts: a ratio, both sides in turn.
 
     python tests/benchmarks/trace_overhead.py [rounds]
 
-"bare" is trace, `str(jaxpr)`, lower, `as_text()` (and, in the second table, compile and its
-`as_text()`) of a function that JAX has not seen. "jaxmagic" is `look`, the page, and the same texts
-with their links.
+Both sides start from a function that JAX has not seen. Processor time, for other programs on the
+machine make the time on the clock useless. "jaxmagic" is `look`, the page, and its tabs with their
+links, up to the one named; costs are always in it, for the page's first line tells them. "bare" are
+the calls of JAX's own that give the same:
+
+- jaxpr, costs: trace, `str(jaxpr)`, lower, `cost_analysis()`;
+- jaxpr, costs, StableHLO: and `as_text()`;
+- jaxpr, costs, StableHLO, XLA: and compile and its `as_text()`;
+- the last two "without costs" leave `cost_analysis()` out on the bare side only. Then the ratio shows
+  what knowing the costs costs, most of it XLA's conversion of StableHLO to HLO, in C++.
 """
 
 from __future__ import annotations
@@ -13,6 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -68,32 +76,52 @@ def long() -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return unrolled, (jnp.ones(128),)
 
 
-def bare(function: Callable[..., Any], args: tuple[Any, ...], *, compiled: bool) -> None:
+@dataclass(frozen=True)
+class Variant:
+    """Which facts are asked for; `tabs` are jaxmagic's, `costs` whether the bare side has them too."""
+
+    name: str
+    tabs: int
+    costs: bool = True
+
+
+VARIANTS = (
+    Variant("jaxpr, costs", 1),
+    Variant("jaxpr, costs, StableHLO", 2),
+    Variant("jaxpr, costs, StableHLO, XLA", 3),
+    Variant("jaxpr, StableHLO, bare without costs", 2, costs=False),
+    Variant("jaxpr, StableHLO, XLA, bare without costs", 3, costs=False),
+)
+
+
+def bare(function: Callable[..., Any], args: tuple[Any, ...], variant: Variant) -> None:
     fresh = lambda *values: function(*values)  # noqa: E731  # a new function each time: nothing is cached
     traced = jax.jit(fresh).trace(*args)
     str(traced.jaxpr)
     lowered = traced.lower()
-    lowered.as_text()
-    if compiled:
+    if variant.costs:
+        lowered.cost_analysis()
+    if variant.tabs > 1:
+        lowered.as_text()
+    if variant.tabs > 2:
         lowered.compile().as_text()
 
 
-def with_jaxmagic(function: Callable[..., Any], args: tuple[Any, ...], *, compiled: bool) -> None:
+def with_jaxmagic(function: Callable[..., Any], args: tuple[Any, ...], variant: Variant) -> None:
     result = look(Target(function=function, args=args))
-    tabs = page(result).tabs
-    for tab in tabs if compiled else tabs[:2]:
+    for tab in page(result).tabs[: variant.tabs]:
         tab.blocks.get()
 
 
-def timed(run: Callable[..., None], *args: Any, **kwargs: Any) -> float:
-    start = time.perf_counter()
-    run(*args, **kwargs)
-    return time.perf_counter() - start
+def timed(run: Callable[..., None], *args: Any) -> float:
+    start = time.process_time()
+    run(*args)
+    return time.process_time() - start
 
 
 def main(rounds: int) -> None:
     print(f"jax {jax.__version__}, {rounds} rounds, medians\n")
-    print("| program | equations | stages | bare, ms | jaxmagic, ms | ratio |")
+    print("| program | equations | what is shown | bare, ms | jaxmagic, ms | ratio |")
     print("|---|---:|---|---:|---:|---:|")
     for make in (small, train_step, long):
         try:
@@ -102,21 +130,20 @@ def main(rounds: int) -> None:
             print(f"| {make.__name__} | | {missing} | | | |")
             continue
         count = len(look(Target(function=function, args=args)).equations)
-        for compiled in (False, True):
-            row(make.__name__, count, function, args, rounds, compiled=compiled)
+        for variant in VARIANTS:
+            row(make.__name__, count, function, args, variant, rounds)
 
 
-def row(name: str, count: int, function: Any, args: Any, rounds: int, *, compiled: bool) -> None:
+def row(name: str, count: int, function: Any, args: Any, variant: Variant, rounds: int) -> None:
     sides: dict[Any, list[float]] = {bare: [], with_jaxmagic: []}
     for i in range(rounds + 1):
         for run, times in list(sides.items())[:: 1 if i % 2 else -1]:
-            seconds = timed(run, function, args, compiled=compiled)
+            seconds = timed(run, function, args, variant)
             if i:
                 times.append(seconds)
     a, b = (statistics.median(times) * 1e3 for times in sides.values())
     ratio = statistics.median(y / x for x, y in zip(*sides.values(), strict=True))
-    stages = "jaxpr, StableHLO, XLA" if compiled else "jaxpr, StableHLO"
-    print(f"| {name} | {count:,} | {stages} | {a:.1f} | {b:.1f} | {ratio:.2f} |")
+    print(f"| {name} | {count:,} | {variant.name} | {a:.1f} | {b:.1f} | {ratio:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
