@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -68,8 +68,9 @@ class Costs:
     textbook: dict[str, Span | None] = field(default_factory=dict)
     endless: dict[Span | None, None] = field(default_factory=dict)
 
-    def add(self, span: Span | None, cost: Cost) -> None:
-        """Count a cost at a place."""
+    def add(self, span: Span | None, costs: Sequence[Cost]) -> None:
+        """Count costs at a place."""
+        cost = _added(costs)
         self.by_span[span] = self.by_span.get(span, FREE) + cost
         self.total += cost
 
@@ -108,6 +109,18 @@ def _each(combine: Callable[[Known, Known], Known], a: Cost, b: Cost) -> Cost:
     )
 
 
+def _added(costs: Sequence[Cost]) -> Cost:
+    return Cost(
+        _all_or_none([cost.flops for cost in costs]),
+        _all_or_none([cost.bytes for cost in costs]),
+        _all_or_none([cost.transcendentals for cost in costs]),
+    )
+
+
+def _all_or_none(parts: Sequence[Known]) -> Known:
+    return None if None in parts else sum(part for part in parts if part is not None)
+
+
 def _sum(a: Known, b: Known) -> Known:
     return None if a is None or b is None else a + b
 
@@ -143,6 +156,7 @@ class _Meter:
     def _computation(self, name: str, outer: Span | None, *, inherits: bool) -> Costs:
         costs = Costs()
         body = self.module.computations[name]
+        spent: dict[Span | None, list[Cost]] = {}
         wanted: dict[str, Span | None] = {}  # by whom a value without a place of its own is used
         for one in reversed(body.values()):
             own = (
@@ -160,7 +174,9 @@ class _Meter:
             else:
                 cost = self.instruction(one, body, span)
                 if cost is not FREE:
-                    costs.add(span, cost)
+                    spent.setdefault(span, []).append(cost)
+        for span, parts in spent.items():
+            costs.add(span, parts)
         return costs
 
     def instruction(self, one: Instruction, body: dict[str, Instruction], span: Span | None) -> Cost:

@@ -18,7 +18,7 @@ import sysconfig
 import types
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.extend
@@ -162,12 +162,15 @@ Boundary = tuple[str, int] | None
 
 
 class Places:
-    """From JAX's tracebacks to the user's expressions, remembered by traceback."""
+    """From JAX's tracebacks to the user's expressions, remembered by traceback.
+
+    Tracebacks are equal when their frames are: the turns of an unrolled loop are looked up once.
+    """
 
     def __init__(self, mark: types.CodeType | None = None) -> None:
         self._mark = mark
-        self._spans: dict[tuple[int, Boundary], Span | None] = {}
-        self._kept: dict[int, Any] = {}
+        self._spans: dict[tuple[Any, Boundary], Span | None] = {}
+        self._news: dict[tuple[Any, Boundary], bool] = {}
         self._frames: dict[tuple[int, int], Span] = {}
         self.codes: dict[int, types.CodeType] = {}
 
@@ -180,14 +183,19 @@ class Places:
         """
         if traceback is None or _position is None:
             return None
-        key = (id(traceback), boundary)
+        key = (traceback, boundary)
         if key not in self._spans:
-            self._kept[id(traceback)] = traceback  # so that its id is not given away
             self._spans[key] = self._find(traceback, boundary)
         return self._spans[key]
 
     def is_new(self, traceback: Any, boundary: Boundary) -> bool:
         """Whether an equation was made under this look (or is none of the user's)."""
+        key = (traceback, boundary)
+        if key not in self._news:
+            self._news[key] = self._is_new(traceback, boundary)
+        return self._news[key]
+
+    def _is_new(self, traceback: Any, boundary: Boundary) -> bool:
         codes, _ = self._raw(traceback)
         for code in itertools.islice(codes, _end(codes, boundary)):
             if code is self._mark:
@@ -290,8 +298,7 @@ class Step:
     phase: Phase
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(NamedTuple):
     """What an inner program inherits from the equation that holds it."""
 
     span: Span | None
@@ -512,8 +519,7 @@ def bytes_of(aval: Any) -> int | None:
 # -- texts -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A stretch of a printed line, and the traceback of the equation that it belongs to."""
 
     row: int
