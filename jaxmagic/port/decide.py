@@ -31,6 +31,7 @@ from jaxmagic.port.expressions import (
     is_full,
 )
 from jaxmagic.port.flow import Liveness, assigned, blocks, bound, parts, read
+from jaxmagic.port.hoist import Hoist, hoisted
 from jaxmagic.port.observe import NOTHING, Fact, Facts, Form, form_of
 from jaxmagic.port.unseen import is_certain
 from jaxmagic.port.windows import Value, call
@@ -63,6 +64,7 @@ class Statements(Expressions):
         self.live = Liveness(body)
         self.loops: dict[str, tuple[str, int]] = {}
         self.rolled = 0
+        self.body: list[ast.stmt] = []
 
     def block(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
         """A lowered block; `env` becomes what holds after it."""
@@ -311,8 +313,33 @@ class Statements(Expressions):
         whole = all(is_full(part) for part in rest)
         row: ast.expr = base if whole else ast.Subscript(base, as_slice(rest), ast.Load())
         new = self._as_dtype(base, self.fact(target.value), value.node, old)
+        if self._is_stored_again(base.id) and base.id not in read(value.node) and self._is_one_window(index):
+            return self._put_dropped(base, index, new)
         chosen = call("jnp.where", Value(node=row, axes=axes).condition(), new, row)
         return chosen if whole else at_set(copy.copy(base), copy.deepcopy(as_slice(rest)), chosen)
+
+    def _is_stored_again(self, name: str) -> bool:
+        """Whether the innermost rolled loop stores into an array more than once."""
+        puts = [n for s in self.body for n in ast.walk(s) if isinstance(n, ast.Assign) and is_put(n)]
+        return sum(n.targets[0].value.id == name for n in puts) > 1  # type: ignore[attr-defined]
+
+    def _is_one_window(self, index: Index) -> bool:
+        """Whether every other part of an index is a single place."""
+        return len(index.windows) == 1 and sum(isinstance(part, ast.Slice) for part in index.parts) == 1
+
+    def _put_dropped(self, base: ast.Name, index: Index, value: ast.expr) -> ast.expr:
+        """A store that reads nothing: places outside the window are out of bounds, and dropped.
+
+        Two stores into one array that both read it make XLA copy the array in every iteration.
+        """
+        ((i, window),) = index.windows.items()
+        places = call("jnp.arange", copy.deepcopy(window.length))
+        rest = index.rest()
+        rest[i] = call("jnp.where", window.mask(), places, copy.deepcopy(window.length))
+        new = at_set(copy.copy(base), as_slice(rest), value)
+        assert isinstance(new, ast.Call)
+        new.keywords = [ast.keyword("mode", ast.Constant("drop"))]
+        return new
 
     def _put_moving(
         self, target: ast.Subscript, base: ast.Name, index: Index, value: ast.expr, old: ast.expr
@@ -695,6 +722,17 @@ class Statements(Expressions):
         inner = self._inside(carry, env)
         lower, upper, index, first = self._iteration(node, env, inner)
         body = [*first, *self._inner(node.body, inner)]
+        picked = node.target.id if isinstance(node.target, ast.Name) else index
+        if not first:
+            hoist = Hoist(
+                picked,
+                assigned(body) | assigned(node.body),
+                lambda array: self.fact(array).ndim,
+                lambda array, axis: self._reads_most(node, array, axis),
+                self.names.new,
+            )
+            body = hoisted(body, hoist)
+            head += hoist.before
         name = self.names.new(f"step_{_plain_name(node.target)}")
         self.loops[name] = (self.unit.name, node.key)  # type: ignore[attr-defined]
         step = self._step(name, [index], carry, body, node)
@@ -703,13 +741,21 @@ class Statements(Expressions):
         result = call("lax.fori_loop", lower, upper, load(name), _tuple(carry))
         return [*head, step, _bind(carry, result)]
 
+    def _reads_most(self, node: ast.For, array: ast.expr, axis: int) -> bool:
+        """Whether a loop has at least half as many iterations as an axis is long."""
+        shape, trips = (
+            self.fact(array).shape,
+            self.facts.trips.get((self.unit.name, getattr(node, "key", -1))),
+        )
+        return shape is not None and trips is not None and 2 * trips[0] >= shape[axis] > SHORT
+
     def _inner(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
         """The body of a loop that the compiler rolls."""
-        self.rolled += 1
+        self.rolled, outer, self.body = self.rolled + 1, self.body, body
         try:
             return self.block(body, env)
         finally:
-            self.rolled -= 1
+            self.rolled, self.body = self.rolled - 1, outer
 
     def _carry(self, node: ast.For | ast.While) -> list[str]:
         """Names that an iteration changes and a later one, or what follows, needs."""
