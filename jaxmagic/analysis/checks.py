@@ -27,6 +27,7 @@ _SAFETY = 10.0  # a claim may be off by this many times the measured error
 _COARSEST, _SMALLEST = 1e-7, 1e-5  # a move below this share of g, or below this where g is 0, may be lost
 _STAIR = 1e-3  # a lower stair might be float32's
 _NEAR = 1e-6  # how far apart neighbours are that tell the noise
+_NEIGHBOURS = range(-4, 5)  # where the noise is told
 _RUN = 5  # so many steps have to show a kink or a jump
 
 
@@ -95,6 +96,11 @@ def measure(
         return _judge(ladder.longer(g, range(base, base + more, stride)), slope, precision)
 
 
+def calls(precision: Precision, *, coarse: bool = False) -> int:
+    """How often `measure` calls its function where nothing is in doubt."""
+    return 2 * len(range(0, precision.rungs[0], 2 if coarse else 1)) + 1 + len(_NEIGHBOURS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ladder:
     """g at 0 (m), at +h and −h for every step (k × m), and its noise (m)."""
@@ -129,7 +135,7 @@ def _noise(g: Callable[[float], Floats]) -> Floats:
     From fourth differences, which a smooth function hardly has (J. J. Moré and S. M. Wild,
     Estimating Computational Noise, SIAM J. Sci. Comput. 33, 2011).
     """
-    samples = np.stack([_at(g, step * _NEAR) for step in range(-4, 5)])
+    samples = np.stack([_at(g, step * _NEAR) for step in _NEIGHBOURS])
     noise: Floats = np.sqrt(np.mean(np.diff(samples, 4, axis=0) ** 2, axis=0) / 70)
     return np.nan_to_num(noise, nan=0.0, posinf=0.0)
 

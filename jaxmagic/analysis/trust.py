@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -64,9 +66,14 @@ class Lab:
             found = run(list(points), self.fixed)
         return [np.asarray(block, np.float64) for block in found]
 
+    @property
+    def large(self) -> bool:
+        """Whether every pass over the inputs is dear."""
+        return sum(p.size for p in self.points) > LARGE
+
     def placed(self, vectors: Sequence[Floats | None]) -> tuple[Sequence[Any], Sequence[Any]]:
         """The points and a direction, on the device where moving them at each step would be dear."""
-        if sum(p.size for p in self.points) <= LARGE:
+        if not self.large:
             return self.points, vectors
         moved = [None if v is None else jnp.asarray(v, self.dtype) for v in vectors]
         return [jnp.asarray(p) for p in self.points], moved
@@ -229,13 +236,16 @@ def _measure_level(lab: Lab, order: int, claims: list[Floats]) -> Iterator[tuple
     seconds, outputs = _timed(lambda: lab.level(order - 1, lab.points))
     rows = Rows.of(outputs, claims, len(lab.points))
     plan = directions(lab.points, rows)
-    affordable = int(PATIENCE / (seconds * 2 * lab.precision.rungs[0] + 1e-9))
-    coarse = affordable < len(plan)
-    for direction in plan[: max(2 * affordable, 1 if seconds < PATIENCE else 0)]:
+    coarse = seconds * len(plan) * checks.calls(lab.precision) > PATIENCE
+    affordable = int(PATIENCE / (seconds * checks.calls(lab.precision, coarse=coarse) + 1e-9))
+    if affordable < len(lab.points):
+        plan = _jointly(lab.points, rows)
+    for direction in itertools.islice(plan, max(affordable, 1 if seconds < PATIENCE else 0)):
         points, vectors = lab.placed(direction.vectors)
+        step = _fused if lab.large else _step
 
-        def along(t: float, points: Any = points, vectors: Any = vectors) -> Floats:
-            return rows.project(lab.level(order - 1, _step(points, t, vectors)))
+        def along(t: float, points: Any = points, vectors: Any = vectors, step: Any = step) -> Floats:
+            return rows.project(lab.level(order - 1, step(points, t, vectors)))
 
         measured = checks.measure(along, rows.slope(direction.vectors), lab.precision, coarse=coarse)
         yield direction, direction.per_unit(measured)
@@ -249,6 +259,9 @@ def _timed(call: Callable[[], list[Floats]]) -> tuple[float, list[Floats]]:
 
 def _step(points: Sequence[Any], t: float, vectors: Sequence[Any]) -> list[Any]:
     return [p if v is None else p + (t * v).astype(p.dtype) for p, v in zip(points, vectors, strict=True)]
+
+
+_fused = jax.jit(_step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,15 +310,36 @@ class Rows:
         return total
 
 
-def directions(points: Sequence[Floats], rows: Rows) -> list[Direction]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Directions, each made when its turn comes: those through large inputs are dear."""
+
+    makers: Sequence[Callable[[], Direction]]
+
+    def __len__(self) -> int:
+        return len(self.makers)
+
+    def __iter__(self) -> Iterator[Direction]:
+        return (make() for make in self.makers)
+
+
+def _jointly(points: Sequence[Floats], rows: Rows) -> Plan:
+    return Plan([functools.partial(_joint, points, rows, seed) for seed in range(JOINT)])
+
+
+def directions(points: Sequence[Floats], rows: Rows) -> Plan:
     """Element by element where there are few, random mixtures per leaf or of all where there are many."""
     total = sum(p.size for p in points)
     if total > LARGE or len(points) > MOST_DIRECTIONS:
-        return [_joint(points, rows, seed) for seed in range(JOINT)]
+        return _jointly(points, rows)
     each = [_through(points, leaf) for leaf in range(len(points))]
     if sum(map(len, each)) > MOST_DIRECTIONS:
         each = [found[-1:] for found in each]
-    return [direction for found in each for direction in found]
+    return Plan([functools.partial(_itself, direction) for found in each for direction in found])
+
+
+def _itself(direction: Direction) -> Direction:
+    return direction
 
 
 def _through(points: Sequence[Floats], leaf: int) -> list[Direction]:
@@ -353,7 +387,8 @@ def _joint(points: Sequence[Floats], rows: Rows, seed: int) -> Direction:
 
 def _uneven(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Random signs and sizes, so that no two elements can stand in for each other."""
-    mixture: Floats = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    mixture: Floats = rng.uniform(-1.0, 1.0, shape)
+    mixture += np.copysign(0.5, mixture)
     return mixture
 
 

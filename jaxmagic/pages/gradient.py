@@ -33,7 +33,8 @@ from jaxmagic.pages.blocks import (
     tab,
     words,
 )
-from jaxmagic.results import Check, Curve, Gradient, Partial
+from jaxmagic.pages.figures import Figured, FiguredGradient, figured
+from jaxmagic.results import Check, Curve, Gradient
 
 MOST_ROWS = 60  # leaves in the table, the most effective first
 MOST_CELLS = 48  # rows and columns of a heat map; what is larger is shown by its figures
@@ -55,6 +56,10 @@ _GRAVE = {"wrong derivative", "not finite"}
 
 def page(result: Gradient) -> Page:
     """The page of a `Gradient`."""
+    return _page(figured(result))
+
+
+def _page(result: FiguredGradient) -> Page:
     return Page(
         say=_say(result),
         conditions=_conditions(result),
@@ -69,7 +74,7 @@ def page(result: Gradient) -> Page:
 # -- the sentence ---------------------------------------------------------------------------------
 
 
-def _say(result: Gradient) -> Words:
+def _say(result: FiguredGradient) -> Words:
     value = _numbers(result.value)
     if value is None or value.size != 1:
         return words(
@@ -79,33 +84,33 @@ def _say(result: Gradient) -> Words:
     return words(*told, " ", *_sensitive(result))
 
 
-def _what(result: Gradient) -> str:
+def _what(result: FiguredGradient) -> str:
     return {1: "Jacobian", 2: "second derivatives"}.get(result.order, f"derivatives of order {result.order}")
 
 
-def _by_whom(result: Gradient) -> tuple[str | Text, ...]:
+def _by_whom(result: FiguredGradient) -> tuple[str | Text, ...]:
     names = list(result.partials)
     shown = units.listed(names[:4]) if len(names) <= 4 else f"{units.counted(len(names), 'input')}"
     return " by ", strong(shown)
 
 
-def _sensitive(result: Gradient) -> tuple[str | Text, ...]:
+def _sensitive(result: FiguredGradient) -> tuple[str | Text, ...]:
     """What moves the value most, in the words of whoever turns that knob."""
     if result.order > 1:
         return (f"Its {_what(result)}", *_by_whom(result), ".")
     if result.curve is not None:
         return _slope(result.leaves[0])
-    ranked = [leaf for leaf in _ranked(result.leaves) if math.isfinite(_effect(leaf))]
-    if not ranked or not _effect(ranked[0]):
+    ranked = [leaf for leaf in _ranked(result.leaves) if math.isfinite(leaf.effect)]
+    if not ranked or not ranked[0].effect:
         return ("No input moves it by its own size here.",)
     best = ranked[0]
     more = "1 % more" if not best.value.ndim else "1 % more in every element"
-    return "Most sensitive to ", strong(best.path), f": {more} {_moves(_effect(best))}."
+    return "Most sensitive to ", strong(best.path), f": {more} {_moves(best.effect)}."
 
 
-def _slope(leaf: Partial) -> tuple[str | Text, ...]:
+def _slope(leaf: Figured) -> tuple[str | Text, ...]:
     slope = f"Its slope by {leaf.path} is ", strong(units.figure(float(leaf.value), 4))
-    effect = _effect(leaf)
+    effect = leaf.effect
     return (*slope, f": 1 % more {_moves(effect)}." if effect and math.isfinite(effect) else ".")
 
 
@@ -113,16 +118,9 @@ def _moves(effect: float) -> str:
     return f"{'adds' if effect > 0 else 'takes away'} {units.figure(abs(effect), 4)}"
 
 
-def _effect(leaf: Partial) -> float:
-    """The change of the output for 1 % more of the input (of all its elements)."""
-    value, point = np.asarray(leaf.value, np.float64), np.asarray(leaf.point, np.float64)
-    with np.errstate(all="ignore"):
-        return float(np.sum(value * point) / 100)
-
-
-def _ranked(leaves: Sequence[Partial]) -> list[Partial]:
+def _ranked(leaves: Sequence[Figured]) -> list[Figured]:
     """The most effective first; what is not a number last."""
-    effects = [abs(_effect(leaf)) for leaf in leaves]
+    effects = [abs(leaf.effect) for leaf in leaves]
     places = sorted(range(len(leaves)), key=lambda i: -effects[i] if math.isfinite(effects[i]) else math.inf)
     return [leaves[i] for i in places]
 
@@ -137,7 +135,7 @@ def _numbers(value: Any) -> npt.NDArray[np.float64] | None:
 # -- the conditions -------------------------------------------------------------------------------
 
 
-def _conditions(result: Gradient) -> Words:
+def _conditions(result: FiguredGradient) -> Words:
     modes = {1: f"{result.mode} mode", 2: f"the first in {result.mode} mode"}
     mode = modes.get(result.order, f"order {result.order}, the first in {result.mode} mode")
     return words(*_checked(result.check), f" · {mode} · {result.device}")
@@ -169,7 +167,7 @@ def _mark(check: Check) -> Words:
 # -- the tabs -------------------------------------------------------------------------------------
 
 
-def _tabs(result: Gradient) -> list[Tab]:
+def _tabs(result: FiguredGradient) -> list[Tab]:
     first = (
         [_by_input(result)] if result.output.type.endswith("[]") and result.order == 1 else _matrices(result)
     )
@@ -183,11 +181,11 @@ def _tabs(result: Gradient) -> list[Tab]:
     return tabs
 
 
-def _by_input(result: Gradient) -> Block:
+def _by_input(result: FiguredGradient) -> Block:
     """One row for each input, the most effective first."""
     arrays = any(leaf.value.ndim for leaf in result.leaves)
     ranked = _ranked(result.leaves)
-    largest = max((abs(_effect(leaf)) for leaf in ranked if math.isfinite(_effect(leaf))), default=0.0)
+    largest = max((abs(leaf.effect) for leaf in ranked if math.isfinite(leaf.effect)), default=0.0)
     titles = ["by", f"∂ {result.name}", *(["range", "zeros"] if arrays else []), "for 1 % more", "", "check"]
     return Table(
         columns=tuple(
@@ -202,8 +200,8 @@ def _rest(rows: int) -> str:
     return f"and {units.count(rows - MOST_ROWS)} more with smaller effects" if rows > MOST_ROWS else ""
 
 
-def _row(leaf: Partial, largest: float, *, arrays: bool) -> tuple[Cell, ...]:
-    effect = _effect(leaf)
+def _row(leaf: Figured, largest: float, *, arrays: bool) -> tuple[Cell, ...]:
+    effect = leaf.effect
     share = abs(effect) / largest if largest and math.isfinite(effect) else 0.0
     name = words(leaf.path) if not leaf.value.ndim else words(leaf.path, " ", Text(leaf.type, tone="muted"))
     figures = (words(_range(leaf)), words(_zeros(leaf))) if arrays else ()
@@ -211,43 +209,38 @@ def _row(leaf: Partial, largest: float, *, arrays: bool) -> tuple[Cell, ...]:
     return name, words(_size(leaf)), *figures, words(units.signed(effect)), bar, _mark(leaf.check)
 
 
-def _size(leaf: Partial) -> str:
+def _size(leaf: Figured) -> str:
     """A number by itself, an array by its norm."""
-    value = np.asarray(leaf.value, np.float64)
-    if not value.ndim:
-        return units.signed(float(value), 4)
-    return f"norm {units.figure(float(np.linalg.norm(value)))}"
+    if not leaf.value.ndim:
+        return units.signed(float(leaf.value), 4)
+    return f"norm {units.figure(leaf.norm)}"
 
 
-def _range(leaf: Partial) -> str:
-    value = np.asarray(leaf.value, np.float64)
-    finite = value[np.isfinite(value)]
-    if not leaf.value.ndim or not finite.size:
+def _range(leaf: Figured) -> str:
+    if not leaf.value.ndim or leaf.low is None or leaf.high is None:
         return ""
-    return f"{units.brief(float(finite.min()))} … {units.brief(float(finite.max()))}"
+    return f"{units.brief(leaf.low)} … {units.brief(leaf.high)}"
 
 
-def _zeros(leaf: Partial) -> str:
+def _zeros(leaf: Figured) -> str:
     """The share of zeros, and of what is not a number."""
-    value = np.asarray(leaf.value, np.float64)
-    if not value.ndim:
+    if not leaf.value.ndim or leaf.zeros is None:
         return ""
-    broken = float(np.mean(~np.isfinite(value))) if value.size else 0.0
-    zeros = units.percent(float(np.mean(value == 0))) if value.size else ""
-    return f"{zeros}, {units.percent(broken)} nan or inf" if broken else zeros
+    zeros = units.percent(leaf.zeros)
+    return f"{zeros}, {units.percent(leaf.broken)} nan or inf" if leaf.broken else zeros
 
 
 # -- Jacobians and Hessians -----------------------------------------------------------------------
 
 
-def _matrices(result: Gradient) -> list[Block]:
+def _matrices(result: FiguredGradient) -> list[Block]:
     """By name where every input is a number, else a picture of each block."""
     if result.order == 2 and all(not leaf.value.ndim for leaf in result.leaves):
         return [_cross_table(result)]
     return [block for leaf in result.leaves[:MOST_ROWS] for block in _matrix(leaf, result)]
 
 
-def _cross_table(result: Gradient) -> Table:
+def _cross_table(result: FiguredGradient) -> Table:
     """The Hessian of numbers: names down and across."""
     names = list(dict.fromkeys(leaf.by[0] for leaf in result.leaves))
     found = {(leaf.output, *leaf.by): leaf for leaf in result.leaves}
@@ -266,7 +259,7 @@ def _cross_table(result: Gradient) -> Table:
     )
 
 
-def _matrix(leaf: Partial, result: Gradient) -> list[Block]:
+def _matrix(leaf: Figured, result: FiguredGradient) -> list[Block]:
     title = f"{_of(leaf.output, leaf.path)}  {leaf.type}"
     heading = Prose(words=words(strong(title), "  ", *_mark(leaf.check)))
     grid = _grid(leaf)
@@ -281,20 +274,20 @@ def _matrix(leaf: Partial, result: Gradient) -> list[Block]:
     return [heading, picture, Prose(words=(Text(_figures(leaf), tone="muted"),))]
 
 
-def _grid(leaf: Partial) -> npt.NDArray[np.float64] | None:
+def _grid(leaf: Figured) -> npt.NDArray[np.float64] | None:
     """The derivative as rows and columns, if it is small enough to look at."""
-    value = np.asarray(leaf.value, np.float64)
+    value = np.asarray(leaf.value)
+    if not 1 < value.size <= MOST_CELLS**2:
+        return None
     split = leaf.rows or (1 if value.ndim > 1 else 0)
-    rows = math.prod(value.shape[:split])
-    grid = value.reshape(rows, -1) if value.size else None
-    return grid if grid is not None and max(grid.shape) <= MOST_CELLS and grid.size > 1 else None
+    grid = value.astype(np.float64).reshape(math.prod(value.shape[:split]), -1)
+    return grid if max(grid.shape) <= MOST_CELLS else None
 
 
-def _figures(leaf: Partial) -> str:
-    value = np.asarray(leaf.value, np.float64)
-    if value.size == 1:
-        return units.figure(float(value.reshape(())), 6)
-    return f"norm {units.figure(float(np.linalg.norm(value)))}, {_range(leaf)}, zeros {_zeros(leaf)}"
+def _figures(leaf: Figured) -> str:
+    if leaf.value.size == 1:
+        return units.figure(float(leaf.value.reshape(())), 6)
+    return f"norm {units.figure(leaf.norm)}, {_range(leaf)}, zeros {_zeros(leaf)}"
 
 
 def _of(output: str, path: str) -> str:
@@ -304,7 +297,7 @@ def _of(output: str, path: str) -> str:
 # -- the picture ----------------------------------------------------------------------------------
 
 
-def _pictures(curve: Curve | None, result: Gradient) -> list[Block]:
+def _pictures(curve: Curve | None, result: FiguredGradient) -> list[Block]:
     """The function with its tangent, and its derivatives below."""
     if curve is None:
         return []
@@ -351,7 +344,7 @@ def _told(curve: Curve, name: str, by: str) -> str:
 # -- values and checks ----------------------------------------------------------------------------
 
 
-def _in_full(leaves: Sequence[Partial]) -> list[Block]:
+def _in_full(leaves: Sequence[Figured]) -> list[Block]:
     """Small arrays, number by number."""
     small = [leaf for leaf in leaves if leaf.value.ndim and leaf.value.size <= FULL][:MOST_ROWS]
     return [
@@ -363,7 +356,7 @@ def _in_full(leaves: Sequence[Partial]) -> list[Block]:
     ]
 
 
-def _check_table(leaves: Sequence[Partial]) -> Table:
+def _check_table(leaves: Sequence[Figured]) -> Table:
     titles = ("by", "found", "relative difference", "allowed", "how")
     return Table(
         columns=tuple(
@@ -374,7 +367,7 @@ def _check_table(leaves: Sequence[Partial]) -> Table:
     )
 
 
-def _check_row(leaf: Partial) -> tuple[Cell, ...]:
+def _check_row(leaf: Figured) -> tuple[Cell, ...]:
     check = leaf.check
     sign, tone = MARKS.get(check.finding, MARKS[""])
     error = "" if check.error is None else units.scientific(check.error)
