@@ -627,7 +627,20 @@ def test_sharing_of_sharing_is_quick_and_counted():
     assert [e.count for e in result.equations if e.primitive == "mul"] == [2**29, 2**29]
     assert result.flops is None  # JAX itself needs 2^depth to lower it, so nobody has asked it to
     assert result.stage("jaxpr").count("mul") == 2
-    assert not result.stages["stablehlo"].ready
+    for stage in ("stablehlo", "hlo"):
+        with pytest.raises(CannotTrace, match="JAX would write out 1,073,741,824 programs"):
+            result.stage(stage)
+
+
+def test_many_calls_of_shared_programs_are_not_refused(monkeypatch):
+    monkeypatch.setattr("jaxmagic.analysis.trace.TOO_MANY", 10)
+
+    def f(x):
+        for _ in range(20):
+            x = jnp.where(x > 0, x, 1.0)
+        return x
+
+    assert "stablehlo.select" in trace(f, f32(3)).stage("stablehlo")
 
 
 def test_shared_programs_are_multiplied():

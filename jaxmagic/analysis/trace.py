@@ -22,12 +22,14 @@ from jaxmagic.analysis.inputs import Inputs
 from jaxmagic.analysis.pause import collection_paused
 from jaxmagic.analysis.program import Traced, Walked
 from jaxmagic.analysis.state import Outcome
-from jaxmagic.errors import CannotDifferentiate
+from jaxmagic.errors import CannotDifferentiate, CannotTrace
 from jaxmagic.results import Equation, Lazy, Line, Source, Stage, Trace, Value
 from jaxmagic.target import Target
 
 # JAX lowers a program that shares programs that share programs … in time 2^depth: not this many.
+# A use of a shared program is itself an equation, so that only nesting makes more uses than equations.
 TOO_MANY = 100_000
+MANY_USES = 4
 
 
 def trace(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
@@ -70,7 +72,7 @@ def _read(
     jaxpr = traced.stage.jaxpr
     places = program.Places(traced.mark)
     walked = program.walk(jaxpr, places)
-    lowered = Lazy(functools.partial(_lower, traced.stage))
+    lowered = Lazy(functools.partial(_lower, traced.stage, walked, target.name))
     spent = _costs(lowered, walked)
     codes = _codes(target, places)
     listing = sources.listings(codes, (), target.labels)
@@ -245,7 +247,7 @@ def _codes(target: Target, places: program.Places) -> list[types.CodeType]:
 
 def _costs(lowered: Lazy[Any], walked: Walked) -> Costs:
     """What the program costs; unknown where its text is not as expected (another XLA, another backend)."""
-    if walked.visits > TOO_MANY:
+    if _explodes(walked):
         return costs.unread("shared programs inside shared programs")
     text = program.print_unoptimised(lowered.get())
     try:
@@ -302,8 +304,19 @@ def _jaxpr(jaxpr: Any, walked: Walked) -> tuple[Stage, tuple[Equation, ...]]:
     return Stage(name="jaxpr", text=text, links=links, seconds=seconds), equations
 
 
-def _lower(traced: Any) -> Any:
+def _lower(traced: Any, walked: Walked, name: str) -> Any:
+    if _explodes(walked):
+        raise CannotTrace(
+            f"`{name}` holds programs that share programs, level upon level: JAX would write out "
+            f"{walked.visits:,} programs to lower it.",
+            fix="Look at one of the inner functions, or write the repetition as `jax.lax.fori_loop`.",
+        )
     return traced.lower()
+
+
+def _explodes(walked: Walked) -> bool:
+    """Whether sharing is nested so deep that JAX, which lowers each use, would not come to an end."""
+    return walked.visits > TOO_MANY and walked.visits > MANY_USES * len(walked.steps)
 
 
 def _stages(jaxpr: Stage, lowered: Lazy[Any], walked: Walked) -> dict[str, Lazy[Stage]]:
