@@ -38,6 +38,7 @@ def shown(shell, capsys, call, source):
     shell.run_cell(source, store_history=True)
     out = capsys.readouterr().out
     out = re.sub(r"(?m)^(-+> 1 ).*run_line_magic\(.*$", lambda line: line[1] + call, out)
+    out = re.sub(r"(<ipython-input-\d+)-\w+>", r"\1>", out)  # IPython 7 names a cell by its text, too
     # JAX's frames between the user's own differ with what JAX was asked for; that they are hidden does not.
     return re.sub(r"skipping hidden \d+ frame", "skipping hidden frames", out)
 

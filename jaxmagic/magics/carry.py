@@ -122,6 +122,6 @@ def _call(
         return target_of(shell, ran, command.name, bare=command.without)
 
     def target() -> Target:
-        return replace(found(), labels=labels(shell))
+        return replace(found(), labels=labels(shell, ran.body if ran else None))
 
     return actions.Call(command=command, request=request, scope=scope, target=target, cell=ran is not None)

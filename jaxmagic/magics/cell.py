@@ -97,12 +97,16 @@ def cell_number(shell: InteractiveShell) -> int:
     return shell.execution_count if number is None else number
 
 
-def labels(shell: InteractiveShell) -> dict[str, str]:
-    """What to call the files that cells are compiled under: "In [3]", and the one that runs "this cell"."""
-    numbers: Mapping[str, int] = getattr(shell.compile, "_filename_map", {})  # IPython 7 has none
+def labels(shell: InteractiveShell, body: Body | None) -> dict[str, str]:
+    """What to call the files that cells are compiled under: "In [3]", and the one that runs "this cell".
+
+    IPython 7 keeps no list of its cells: there only the body's own is known.
+    """
+    numbers: Mapping[str, int] = getattr(shell.compile, "_filename_map", {})
     named = {file: f"In [{number}]" for file, number in numbers.items()}
     running = cell_number(shell)
-    return named | {file: "this cell" for file, number in numbers.items() if number == running}
+    here = [file for file, number in numbers.items() if number == running]
+    return named | dict.fromkeys([*here, body.file] if body else here, "this cell")
 
 
 def _ends_with_semicolon(source: str) -> bool:
