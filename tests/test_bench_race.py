@@ -3,6 +3,7 @@
 Times are those of a clock that the contenders move, or are not looked at.
 """
 
+import dataclasses
 import functools
 import json
 import random
@@ -17,7 +18,8 @@ import pytest
 import jaxmagic
 from jaxmagic.bench import race as bench
 from jaxmagic.bench.course import Course
-from jaxmagic.errors import BadTarget
+from jaxmagic.errors import BadTarget, CannotPort
+from jaxmagic.results import Port
 from jaxmagic.target import ArrayType, Target
 
 from .bench_tools import Clock
@@ -70,6 +72,57 @@ def test_it_takes_at_most_1_2_times_its_budget(seconds, entrants):
     clock = Clock()
     labelled(clock, **{f"c{i}": clock.worker(seconds) for i in range(entrants)})
     assert clock() <= 2.4
+
+
+def test_the_time_that_is_waited_for_quiet_is_the_budgets_too():
+    clock = Clock()
+    tools = dataclasses.replace(clock.tools(), own_work=lambda: clock.pass_(0.02) or 1.0)
+    functions = {"a": clock.worker(1.1), "b": clock.worker(1.1), "c": clock.worker(1.9)}
+    bench.run_labelled(functions, budget=2.0, tools=tools)
+    assert clock() <= 2.4
+
+
+@pytest.mark.parametrize("share", [0.3, 0.45, 0.9, 20.0])
+def test_a_port_that_takes_long_takes_nothing_from_the_promise(share, monkeypatch):
+    clock, ported = Clock(), []
+
+    def slow(fn, args, kwargs, *, prove):
+        ported.append((args, prove))
+        if args:
+            clock.pass_(share * 2.0)
+        return Port(name="f", original="", source="", diff="", function=jnp.sort)
+
+    monkeypatch.setattr("jaxmagic.bench.lineup.drive", slow)
+    bench.run(Target(function=lambda x: np.sort(x), args=(np.ones(3),)), budget=2.0, tools=clock.tools())
+    assert ported[0][1] is False
+    assert clock() <= 2.4
+
+
+def test_a_port_that_is_cut_off_is_said_to_be(monkeypatch):
+    def endless(fn, args, kwargs, *, prove):
+        if args:
+            clock.pass_(30.0)
+        raise CannotPort("`u[1:] = …` changes an array in place, which JAX arrays do not allow.")
+
+    clock = Clock()
+    monkeypatch.setattr("jaxmagic.bench.lineup.drive", endless)
+    target = Target(function=lambda u: u, args=(np.ones(3),))
+    result = bench.run(target, budget=2.0, tools=clock.tools())
+    assert result.contenders["jax.jit"].obstacle == "the port was cut off after 1 s"
+    assert result.contenders["jax.jit"].fix == "give it more time: --budget 8"
+
+
+def test_a_clock_that_never_moves_ends_the_race_without_figures():
+    clock = Clock()
+    tools = dataclasses.replace(clock.tools(), own_work=lambda: 1.0)
+    result = bench.run_labelled({"a": lambda: 1.0, "b": lambda: 1.0}, tools=tools)
+    assert result.speedups == {"a": {}, "b": {}}
+    assert result.agreement.ok
+
+
+def test_the_race_itself_proves_the_port(monkeypatch):
+    monkeypatch.setattr("jaxmagic.port.drive.proof", lambda *_: pytest.fail("proved twice"))
+    assert quick(lambda x: np.sort(x)[::2], np.arange(10.0)[::-1]).agreement.ok
 
 
 def test_a_call_of_30_s_is_announced_after_the_first_one_and_not_repeated():

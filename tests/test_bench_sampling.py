@@ -241,3 +241,10 @@ def test_every_call_is_waited_for():
 
     entrant = Entrant(name="a", prepare=lambda: dispatch, finish=lambda result: result.block_until_ready())
     assert time_calls(entrant, [dispatch] * 3, clock) == pytest.approx(3 * 0.652012)
+
+
+def test_a_clock_that_never_moves_ends_every_block_after_a_sample():
+    calls = []
+    both = [record(lambda: calls.append(1), 0.0), record(lambda: calls.append(1), 0.001)]
+    run(Clock(), both, 1.0)
+    assert 0 < len(calls) <= 8 * 2 * 1000

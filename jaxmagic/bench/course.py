@@ -180,9 +180,11 @@ class Course:
 
     def await_quiet(self) -> None:
         """Give what this process still does in the background a moment to end."""
-        until = self.tools.now() + WAITING * self.budget
+        now = self.tools.now()
+        until = min(now + WAITING * self.budget, self.start + self.budget)
         while (busy := self.tools.own_work()) > QUIET:
-            if self.tools.now() >= until:
+            last, now = now, self.tools.now()
+            if now >= until or now <= last:
                 text = (
                     f"This process itself kept {busy:.1f} cores busy before the race, "
                     "perhaps with a computation that was interrupted."
@@ -197,7 +199,7 @@ class Course:
             name: Record(entrant=self.sides[name].entrant, expected=self.sides[name].expected)
             for name in ready
         }
-        until = max(self.start + self.budget, self.tools.now() + OVERRUN / 2 * self.budget)
+        until = max(self.start + self.budget, self.tools.now() + OVERRUN / 3 * self.budget)
         take_turns(list(self.records.values()), until=until, tools=self.tools, report=self.report)
 
     def report(self, new: str = "") -> None:

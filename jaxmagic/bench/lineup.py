@@ -17,7 +17,9 @@ from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.captures import on_numpy, uses_jax
 from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, obstacle, scope_for
 from jaxmagic.bench.instruments import Instruments, TimeIsUp
-from jaxmagic.port import port
+from jaxmagic.errors import CannotPort
+from jaxmagic.port import guard
+from jaxmagic.port.drive import drive
 from jaxmagic.port.prove import NUDGES, nudged
 from jaxmagic.results import Note, Port
 from jaxmagic.target import Target
@@ -25,8 +27,10 @@ from jaxmagic.target import Target
 Others = Callable[[Course, Target], None]
 
 # The shares of the budget that the port, and the first calls of the eager side, may take; and what
-# jit gets when one call of NumPy has used it all up, for then one really wants to know.
-PORT_SHARE = 0.25
+# jit gets when one call of NumPy has used it all up, for then one really wants to know. A port looks at
+# about so many calls.
+PORT_SHARE = 0.5
+PORT_CALLS = 4
 EAGER_SHARE = 0.2
 JIT_GRACE = 1.0
 
@@ -52,7 +56,7 @@ def numpy_code(course: Course, others: Others) -> None:
     except Exception as error:  # noqa: BLE001 - whatever stops the port is the obstacle of both sides
         course.out |= {name: obstacle(name, error, course.target) for name in course.order[1:]}
         return
-    others(course, replace(course.target, function=course.port.function))
+    others(course, replace(course.target, function=_unguarded(course.port)))
 
 
 def jax_code(course: Course, others: Others) -> None:
@@ -117,9 +121,9 @@ def _one_precision(course: Course, target: Target, numpy: str, jit: str) -> None
         if already:
             return contenders.by_jit(jit, target, contenders.as_returned, tools, scope)
         with scope():
-            found = port(target.function, *target.args, **target.kwargs)
+            found = drive(target.function, target.args, target.kwargs, prove=False)
         course.port = course.port or found
-        ported = replace(target, function=found.function)
+        ported = replace(target, function=_unguarded(found))
         return contenders.by_jit(jit, ported, contenders.as_ported(found), tools, scope)
 
     course.add(numpy, plain_side)
@@ -166,18 +170,39 @@ def _nudged(target: Target, tools: Instruments) -> Outcome:
 
 
 def ported(course: Course) -> Port:
-    """The port, proved on the inputs; by its names alone where that takes too long."""
-    target, share = course.target, PORT_SHARE * course.budget
+    """The port, made on the inputs (the race proves it); by its names alone where that takes too long."""
+    target, seconds = course.target, min(PORT_SHARE * course.budget, course.left)
     own = _numpys_own(target.function)
     if own is not None:
         return own
-    if course.sides[NUMPY].expected > share / 2:
-        return port(target.function)
+    expected = course.sides[NUMPY].expected
+    if PORT_CALLS * expected > seconds:
+        return _by_names(course, f"a call of {expected:.2g} s is too long to port the code from runs of it")
     try:
-        with course.tools.cut_off(share):
-            return port(target.function, *target.args, **target.kwargs)
+        with course.tools.cut_off(seconds):
+            return drive(target.function, target.args, target.kwargs, prove=False)
     except TimeIsUp:
-        return port(target.function)
+        return _by_names(course, f"the port was cut off after {seconds:.2g} s")
+
+
+def _by_names(course: Course, why: str) -> Port:
+    """The port of code in which only the names have to change.
+
+    Raises:
+        CannotPort: more has to, for which there was no time.
+    """
+    try:
+        with course.tools.cut_off(PORT_SHARE * course.budget):
+            return drive(course.target.function, (), {}, prove=False)
+    except (CannotPort, TimeIsUp):
+        raise CannotPort(why, fix=f"give it more time: --budget {4 * course.budget:.3g}") from None
+
+
+def _unguarded(port: Port) -> Callable[..., Any]:
+    """A port without the check of its inputs, which are those that it was made on."""
+    code = getattr(port.function, "__code__", None)
+    is_guard = code is not None and code.co_filename == guard.__file__
+    return port.function.__wrapped__ if is_guard else port.function  # type: ignore[attr-defined]  # functools.wraps set it
 
 
 def _numpys_own(function: Callable[..., Any]) -> Port | None:

@@ -27,8 +27,9 @@ SAMPLES_A_BLOCK = 8
 WARMING = 0.05
 # Inputs copied ahead for one sample of a function that spoils its inputs, at most.
 COPIES_BYTES = 64e6
-# Calls in one sample at most, for a clock that stands still.
+# Calls in one sample at most, and where the last sample took no time at all by the clock.
 MOST_CALLS = 1_000_000
+TIMELESS_CALLS = 1_000
 
 Call = Callable[[], Any]
 
@@ -129,7 +130,7 @@ def _batches(seconds: float, entrants: int) -> int:
 
 
 def _batch(records: Sequence[Record], slot: _Slot, tools: Instruments, report: Callable[[], None]) -> None:
-    """Rounds of blocks in random order, at least one, until the batch's time is over."""
+    """Rounds of blocks in random order, at least one, until its time is over (or the clock stands still)."""
     while True:
         began = tools.now()
         order = [record for record in records if record.failure is None]
@@ -143,7 +144,7 @@ def _batch(records: Sequence[Record], slot: _Slot, tools: Instruments, report: C
         ]
         report()
         now = tools.now()
-        if not any(ran) or now + (now - began) > slot.end:
+        if not any(ran) or now <= began or now + (now - began) > slot.end:
             return
 
 
@@ -202,7 +203,8 @@ def _fill(record: Record, end: float, sample: float, now: Callable[[], float]) -
         record.expected = seconds / repeats
         if began >= warm_at:
             record.batches[-1].append(seconds / repeats)
-        if now() + (now() - began) > end and record.batches[-1]:
+        ended = now()
+        if ended <= began or (ended + (ended - began) > end and record.batches[-1]):
             return
 
 
@@ -217,6 +219,6 @@ def _calls(record: Record, repeats: int) -> Iterable[Call]:
 
 def _repeats(record: Record, sample: float) -> int:
     """Calls in one sample, and not more copies of the inputs than fit."""
-    wanted = round(sample / record.expected) if record.expected > 0 else MOST_CALLS
+    wanted = round(sample / record.expected) if record.expected > 0 else TIMELESS_CALLS
     room = COPIES_BYTES // max(record.entrant.input_bytes, 1) if record.entrant.spoils else MOST_CALLS
     return int(max(1, min(wanted, room, MOST_CALLS)))
