@@ -98,9 +98,12 @@ def thinned(series: Series) -> Series:
     ys = np.asarray(series.y, float)
     stretches = np.array_split(np.arange(1, len(ys) - 1), MOST_POINTS // 3 - 1)
     kept = sorted({0, len(ys) - 1, *(i for stretch in stretches for i in _telling(ys, stretch))})
-    numbers = {name: tuple(getattr(series, name)[i] for i in kept) for name in ("x", "y")}
-    band = {name: tuple(getattr(series, name)[i] for i in kept) for name in ("low", "high") if series.low}
-    return replace(series, **numbers | band)
+    x, y, low, high = (_at(kept, all_of) for all_of in (series.x, series.y, series.low, series.high))
+    return replace(series, x=x, y=y, low=low, high=high)
+
+
+def _at(places: Sequence[int], numbers: Sequence[float]) -> tuple[float, ...]:
+    return tuple(numbers[i] for i in places) if numbers else ()
 
 
 def _telling(ys: Any, stretch: Any) -> set[int]:
@@ -146,8 +149,8 @@ def _axes(axes: Axes, drawn: Chart) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0)
     if len(drawn.series) > 1:
-        above = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2, "ncols": 3}
-        axes.legend(frameon=False, labelcolor=GREY, handlelength=1.2, **above)
+        above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 3}
+        axes.legend(frameon=False, labelcolor=GREY, handlelength=1.2, borderaxespad=0.2, **above)
 
 
 def _in_plain_figures(axis: Axis) -> None:
