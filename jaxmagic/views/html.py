@@ -47,7 +47,9 @@ _BLOCKS = "█" * 16
 # The rule that leaves the twin of a live view to the live view, and hides what is left of a dead one.
 _TWIN = (
     ".jp-OutputArea-child:has(.jm-twin):has(+.jp-OutputArea-child .jm-live){display:none}"
-    ".jp-OutputArea-child:has(.jm-twin)+.jp-OutputArea-child:has(.jupyter-widgets,.widget-subarea)"
+    # An output without a media type is still loading its widget; with one, its model may be missing.
+    ".jp-OutputArea-child:has(.jm-twin)+.jp-OutputArea-child:has(.jupyter-widgets,.widget-subarea,"
+    ".jp-OutputArea-output:not([data-mime-type]),[data-mime-type*='widget-view'])"
     ":not(:has(.jm-live)){display:none}"
 )
 
