@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -196,3 +197,30 @@ def test_dear_tabs_stay_dear_until_shown_again():
     shown = bundle.Shown(page, html=True, live=True)
     assert not page.tabs[0].blocks.ready
     shown.close()
+
+
+def test_a_dear_tab_that_was_opened_is_in_the_static_page_too():
+    shown = bundle.Shown(everything(), html=True, live=True)
+    changes = []
+    shown.changed = changes.append
+    shown._view._answer(shown._view, {"ask": "tab", "tab": 0}, [])
+    assert changes == []
+    assert "compiled now" not in shown.outputs[0]["text/html"]
+    shown._view._answer(shown._view, {"ask": "tab", "tab": 3}, [])
+    ((static, widget),) = changes
+    assert "compiled now" in static["text/html"]
+    assert "compiled now" in static["text/plain"]
+    assert widget == shown.outputs[1]
+    shown._view._answer(shown._view, {"ask": "tab", "tab": 3}, [])
+    assert len(changes) == 1
+    shown.close()
+
+
+def test_the_whole_text_of_a_program_can_be_asked_for(asked):
+    whole = "\n".join(f"row {i}" for i in range(9000))
+    cut = dataclasses.replace(LONG, whole=whole, cut=6500)
+    page = Page(say=words("f"), tabs=(tab("a", PROGRAM, cut),))
+    question = {"ask": "text", "tab": 0, "program": 1}
+    assert asked(page, question) == [question | {"text": whole}]
+    (answer,) = asked(page, question | {"program": 0})
+    assert answer["text"] == "\n".join(PROGRAM.program)

@@ -184,6 +184,7 @@ class Placed:
         self._screen = screen
         self._shown = shown
         self._last = shown.outputs
+        shown.changed = self._put
         self._ids = [uuid4().hex for _ in self._last]
 
     def publish(self) -> None:

@@ -188,6 +188,7 @@ class Program:
         ties: hover one side, see the other; inner expressions win.
         language: "jaxpr", "stablehlo" or "hlo".
         cut: rows of the program that were left out at the end.
+        whole: its whole text, to copy; "" when the rows are all of it.
     """
 
     columns: tuple[str, ...]
@@ -196,6 +197,7 @@ class Program:
     ties: tuple[Tie, ...]
     language: str
     cut: int = 0
+    whole: str = ""
 
 
 Block: TypeAlias = Prose | Aside | Table | Code | Chart | Heat | Program

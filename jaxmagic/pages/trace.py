@@ -25,7 +25,7 @@ from jaxmagic.pages.blocks import (
 from jaxmagic.results import HERE, Lazy, Line, Memory, Note, Span, Stage, StageName, Trace, Value
 
 # A page shows so much of a program; the whole text is in the result's `stage(…)`.
-MAX_ROWS = 1500
+MAX_ROWS = 50_000
 MAX_COLUMNS = 500
 # More inputs or outputs than this are told by their roots, then by their number.
 MAX_VALUES = 6
@@ -226,6 +226,7 @@ def _program(trace: Trace, stage: Stage) -> Program:
         ties=tuple(_ties(stage, listing, len(shown))),
         language=stage.name,
         cut=len(rows) - len(shown),
+        whole=stage.text,
     )
 
 

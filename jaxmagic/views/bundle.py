@@ -40,6 +40,8 @@ class Shown:
         live: whether it also runs widgets; without ipywidgets or anywidget the static page stands alone.
         columns: the width of the text; the terminal's when None.
         view: makes the live view; the usual one of a page when None.
+
+    `changed` is called with new `outputs` when they change by what a user does in the live view.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Shown:
     ) -> None:
         self._html = html
         self._columns = columns
-        self._view = _made(view or _page_view, page) if html and live else None
+        self._page = page
+        self.changed: Callable[[list[Bundle]], None] = lambda _: None
+        self._view = _made(view or self._page_view, page) if html and live else None
         self.outputs = self._bundles(page)
 
     @property
@@ -66,6 +70,7 @@ class Shown:
 
         Publish them as updates of the displays that the first `outputs` went to, in the same order.
         """
+        self._page = page
         if self._view is not None:
             self._view.show(page)
         self.outputs = self._bundles(page)
@@ -76,6 +81,16 @@ class Shown:
         if self._view is not None:
             self._view.close()
             self._view = None
+
+    def _page_view(self, page: Page) -> View:
+        from jaxmagic.views.live import PageView
+
+        return PageView(page, self._loaded)
+
+    def _loaded(self) -> None:
+        """Put a dear tab that was opened live into the static page too: a saved notebook then has it."""
+        self.outputs = self._bundles(self._page)
+        self.changed(self.outputs)
 
     def _bundles(self, page: Page) -> list[Bundle]:
         if self._view is not None:
@@ -103,12 +118,6 @@ def _static(page: Page, *, twin: bool) -> str:
         return static.render(page, twin=twin)
     except Exception as error:  # noqa: BLE001 - display never raises
         return f"<p>this page could not be drawn: {static.escape(failure(error))}</p>"
-
-
-def _page_view(page: Page) -> View:
-    from jaxmagic.views.live import PageView
-
-    return PageView(page)
 
 
 def _made(view: Callable[[Page], View], page: Page) -> View | None:

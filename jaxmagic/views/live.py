@@ -5,6 +5,7 @@ when the front end asks for it by message:
 
     {"ask": "tab", "tab": 2}                             -> {"tab": 2, "content": {...}}
     {"ask": "rows", "tab": 0, "program": 0, "row": 1000} -> the same and {"rows": [...]}
+    {"ask": "text", "tab": 0, "program": 0}              -> the same and {"text": "..."}, all of it
 
 User text travels as text: in HTML it is escaped by views.html, elsewhere the module sets it as
 `textContent`. Numbers travel as base64 of their binary form.
@@ -39,7 +40,12 @@ _PLACE = '<div class="jm-part"></div>'
 
 
 class PageView(anywidget.AnyWidget):
-    """The live view of a page."""
+    """The live view of a page.
+
+    Args:
+        page: what to show.
+        loaded: told when a dear tab was made, after the front end has it.
+    """
 
     _esm = assets.module(assets.CHARTS, "live.js")
     _css = assets.styles("uPlot.min.css", "live.css")
@@ -48,8 +54,9 @@ class PageView(anywidget.AnyWidget):
     notes = traitlets.Unicode().tag(sync=True)
     tabs: traitlets.List[State] = traitlets.List().tag(sync=True)
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, loaded: Callable[[], None] = lambda: None) -> None:
         self._page = page
+        self._loaded = loaded
         super().__init__(**_state(page))
         self.on_msg(self._answer)
 
@@ -67,20 +74,37 @@ class PageView(anywidget.AnyWidget):
 
     def _answer(self, _: Any, message: State, __: Any) -> None:
         """What the module asked for; a question that makes no sense gets no answer."""
-        answers: dict[str, Callable[[State], State]] = {"tab": self._tab, "rows": self._rows}
+        answers: dict[str, Callable[[State], State]] = {
+            "tab": self._tab,
+            "rows": self._rows,
+            "text": self._text,
+        }
+        before = self._waiting()
         try:
             self.send(answers[message["ask"]](message))
         except (KeyError, IndexError, TypeError):
             return
+        if self._waiting() != before:
+            self._loaded()
+
+    def _waiting(self) -> list[bool]:
+        """Which tabs are still to be made."""
+        return [waits(tab) for tab in self._page.tabs]
 
     def _tab(self, message: State) -> State:
         return {"tab": message["tab"], "content": _content(self._page.tabs[message["tab"]])}
 
     def _rows(self, message: State) -> State:
-        blocks = self._page.tabs[message["tab"]].blocks.get()
-        program = [each for each in blocks if isinstance(each, Program)][message["program"]]
         first = int(message["row"])
-        return message | {"rows": _lines(program.program[first : first + ROWS_AT_ONCE])}
+        return message | {"rows": _lines(self._program(message).program[first : first + ROWS_AT_ONCE])}
+
+    def _text(self, message: State) -> State:
+        program = self._program(message)
+        return message | {"text": program.whole or "\n".join(program.program)}
+
+    def _program(self, message: State) -> Program:
+        blocks = self._page.tabs[message["tab"]].blocks.get()
+        return [each for each in blocks if isinstance(each, Program)][message["program"]]
 
 
 # -- the state -------------------------------------------------------------------------------------

@@ -229,6 +229,47 @@ def test_at_320_pixels(first_tab):
         first_tab.evaluate(narrow, "")
 
 
+def test_side_by_side_where_there_is_room_and_one_below_the_other_where_not(first_tab):
+    narrow = "(width) => { document.querySelector('.jm-live').parentElement.style.width = width; }"
+    try:
+        for width, beside in (("900px", True), ("700px", False)):
+            first_tab.evaluate(narrow, width)
+            first_tab.wait_for_timeout(200)
+            source, program = (first_tab.locator(".jm-scroller").nth(i).bounding_box() for i in (0, 1))
+            assert (program["y"] == source["y"]) == beside
+            assert (program["width"] >= 0.48 * 900) if beside else (program["width"] > 680)
+            assert source["width"] <= 452 if beside else source["width"] > 680
+    finally:
+        first_tab.evaluate(narrow, "")
+
+
+SHORT = """
+from dataclasses import replace
+from jaxmagic.pages.blocks import Page, SourceLine, tab, words
+from tests.views_pages import PROGRAM
+short = replace(PROGRAM, columns=(), source=(SourceLine(number=1, text="f(x)"),), ties=(),
+    whole="all of it\\n" * 3)
+_ = show(Page(say=words("f"), tabs=(tab("jaxpr", short),)))
+"""
+
+
+def test_the_source_takes_what_it_needs_and_the_whole_program_is_copied(open_notebook, browser):
+    page = open_notebook("short.ipynb", SHOW, SHORT)
+    page.wait_for_selector(".jm-live .jm-eq")
+    source, program = (page.locator(".jm-scroller").nth(i).bounding_box() for i in (0, 1))
+    assert source["width"] < 0.3 * program["width"]
+    browser.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    button = page.get_by_role("button", name="copy the whole jaxpr text")
+    page.locator(".jm-scroller").nth(1).focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('.jm-copy').textContent === 'copied'")
+    assert page.evaluate("() => navigator.clipboard.readText()") == "all of it\n" * 3
+    assert page.locator(".jm-status").first.inner_text() == "Copied 4 lines of jaxpr."
+    page.wait_for_function("() => document.querySelector('.jm-copy').textContent === 'copy'")
+    assert button.is_visible()
+
+
 def test_a_long_program_is_drawn_where_it_is_looked_at(open_notebook):
     page = open_notebook("long.ipynb", SHOW, LONG)
     page.wait_for_selector(".jm-live .jm-piece")
@@ -257,6 +298,35 @@ def test_a_closed_view_leaves_its_static_page(open_notebook):
     page = open_notebook("closed.ipynb", SHOW, "shown = show(everything())", "shown.close()")
     page.locator(".jm-static:visible").wait_for()
     assert page.locator(".jm-live").count() == 0
+
+
+WATCH = """setInterval(() => { const text = document.body ? document.body.innerText : '';
+  for (const junk of ['Loading widget', 'model not found', 'Error displaying'])
+    if (text.includes(junk)) (window.junk ??= new Set()).add(junk); }, 5);"""
+
+
+def test_a_stage_that_was_opened_is_in_the_saved_notebook(open_notebook, browser, lab):
+    look = "%load_ext jaxmagic\nimport jax.numpy as jnp\n%jaxpr jnp.sin(jnp.ones(3)) + 1"
+    page = open_notebook("opened.ipynb", look)
+    page.wait_for_selector(".jm-live .jm-piece")
+    page.locator(".jm-tab-button", has_text="XLA").click()
+    page.locator(".jm-live").get_by_text("HloModule").first.wait_for()
+    page.wait_for_function("() => document.querySelector('.jm-static').innerHTML.includes('HloModule')")
+    assert not page.locator(".jm-static").is_visible()
+    assert page.locator(".jm-live:visible").count() == 1
+    browser.save(page)
+    page.close()
+    lab.end_kernels()
+    page = browser.page()
+    page.add_init_script(WATCH)
+    page.goto(f"{lab.url}/lab/tree/opened.ipynb?reset", wait_until="domcontentloaded")
+    page.locator(".jm-static:visible").wait_for()
+    page.wait_for_timeout(3000)
+    page.locator("summary", has_text="XLA").click()
+    assert "HloModule" in page.locator(".jm-static").inner_text()
+    assert page.evaluate("() => [...(window.junk || [])]") == []
+    page.close()
+    browser.console[:] = [line for line in browser.console if "widget model not found" not in line]
 
 
 @pytest.fixture(scope="module")

@@ -153,7 +153,7 @@ class PageView {
   }
 
   drawPart(place, part, tab) {
-    const ask = (row) => this.model.send({ ask: "rows", tab, program: part.program, row });
+    const ask = (what) => this.model.send({ tab, program: part.program, ...what });
     try {
       return new PARTS[part.kind](place, part, ask);
     } catch (error) {
@@ -166,7 +166,7 @@ class PageView {
     const panel = this.panels.children[message.tab];
     if (!panel) return;
     if (message.content) this.fill(message.tab, message.content);
-    else if (message.rows) panel.parts?.find((each) => each.part?.program === message.program)?.receive(message.row, message.rows);
+    else panel.parts?.find((each) => each.part?.program === message.program)?.receive(message);
   }
 }
 
@@ -337,7 +337,8 @@ class ProgramPart {
     this.source = this.sourcePane(part);
     this.program = this.programPane(part);
     this.status = make("p", "jm-status", { "aria-live": "polite" });
-    const panes = make("div", "jm-panes-live", {}, this.source.scroller, this.program.scroller);
+    const side = make("div", "jm-side", {}, this.program.scroller, this.copyButton());
+    const panes = make("div", "jm-panes-live", {}, this.source.scroller, side);
     place.append(panes, this.status);
     this.listen(this.source, this.program);
     this.listen(this.program, this.source);
@@ -390,12 +391,28 @@ class ProgramPart {
     const first = i - (i % PIECE);
     if (this.asked.has(first)) return;
     this.asked.add(first);
-    this.ask(first);
+    this.ask({ ask: "rows", row: first });
   }
 
-  receive(first, rows) {
-    rows.forEach((text, i) => this.texts.set(first + i, text));
+  receive({ row, rows, text }) {
+    if (text !== undefined) return this.copy(text);
+    rows.forEach((line, i) => this.texts.set(row + i, line));
     this.program.draw(true);
+  }
+
+  copyButton() {
+    const label = `copy the whole ${this.part.language} text`;
+    this.button = make("button", "jm-copy", { type: "button", "aria-label": label, title: label }, "copy");
+    this.button.addEventListener("click", () => this.ask({ ask: "text" }));
+    return this.button;
+  }
+
+  async copy(text) {
+    const done = await copied(text);
+    this.button.textContent = done ? "copied" : "not copied";
+    const lines = `${text.split("\n").length.toLocaleString("en")} lines of ${this.part.language}`;
+    this.status.textContent = done ? `Copied ${lines}.` : "The browser does not let this page copy.";
+    setTimeout(() => (this.button.textContent = "copy"), 1500);
   }
 
   listen(pane, partner) {
@@ -455,6 +472,22 @@ class ProgramPart {
     const what = this.texts.get(rows[0])?.trim() ?? "";
     const more = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
     return rows.length ? `${where} → ${what}${more}` : `${where}: no ${this.part.language} of its own`;
+  }
+}
+
+/* Put a text on the clipboard; pages that are not secure have only the old way. */
+async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const field = make("textarea", "", { style: "position:fixed;opacity:0", "aria-hidden": "true" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    return done;
   }
 }
 
