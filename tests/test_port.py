@@ -256,3 +256,85 @@ def test_mutated_arguments_come_back_after_the_result():
         total, changed = jax.jit(made.function)(jnp.array(X))
     assert float(total) == 4.0
     assert list(np.asarray(changed)) == [1.0, 1.0, 2.0]
+
+
+def cholesky(a):
+    for i in range(a.shape[0]):
+        for j in range(i):
+            a[i, j] -= a[i, :j] @ a[j, :j]
+            a[i, j] /= a[j, j]
+        a[i, i] -= a[i, :i] @ a[i, :i]
+        a[i, i] = np.sqrt(a[i, i])
+
+
+def test_consecutive_updates_of_one_element_are_stored_once():
+    made = port(cholesky, np.eye(5) * 3 + 1)
+    assert made.source.count("a.at[i, j].set(") == 1
+    assert "a_ij = a_ij / a[j, j]" in made.source
+
+
+def overlapping(a):
+    for i in range(1, a.shape[0]):
+        a[i] += 1
+        a[i] *= a[i - 1] + a[0]
+
+
+def test_a_local_is_not_kept_past_a_read_that_may_be_the_same_element():
+    source = port(overlapping, np.arange(6.0)).source
+    assert source.count("a.at[i].set(") == 1
+    assert "a[i - 1]" in source
+
+
+def rows(a, b):
+    c = np.zeros((a.shape[0], b.shape[1]))
+    for i in range(a.shape[0]):
+        for j in range(b.shape[1]):
+            c[i, j] = a[i, :] @ b[:, j]
+    return c
+
+
+def test_products_of_rows_become_one_product_of_matrices():
+    source = port(rows, np.ones((12, 10)), np.ones((10, 11))).source
+    assert source.count("@") == 1
+    assert "= a @ b" in source
+
+
+def sets_global_array(x):
+    WEIGHTS[0, 0] = 5
+    return x
+
+
+class Counter:
+    def __init__(self):
+        self.seen = np.zeros(3)
+
+    def count(self, x):
+        self.seen[0] += 1
+        return x
+
+
+@pytest.mark.parametrize("function", [sets_global_array, Counter().count], ids=["global", "object"])
+def test_state_outside_is_not_changed_silently(function):
+    with pytest.raises(CannotPort, match="in place"):
+        port(function, X)
+    assert WEIGHTS[0, 0] == 1.0
+
+
+class Network:
+    def __init__(self):
+        self.weights = np.ones((3, 2))
+
+    def activate(self, x):
+        return np.tanh(x)
+
+    def predict(self, x):
+        return self.activate(x @ self.weights)
+
+
+def test_methods_that_call_methods():
+    network = Network()
+    made = port(network.predict, X)
+    assert "jnp.tanh" in made.source
+    assert [note.kind for note in made.notes] == []
+    with X64():
+        np.testing.assert_allclose(jax.jit(made.function)(jnp.array(X)), network.predict(X))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmagic.port.collect import Program, Unit, dotted, is_constant_module
+from jaxmagic.port.collect import Program, Unit, dotted, is_constant_module, local_names
 from jaxmagic.port.flow import assigned
 
 Key = tuple[Any, ...]
@@ -411,17 +411,52 @@ def observe(program: Program, run: Callable[[Callable[..., Any]], Any]) -> tuple
     """Let `run` call the watched main function; give back what `run` gave, and the facts."""
     watch = Watch()
     functions: dict[str, Any] = {}
+    state: dict[str, tuple[Unit, Any]] = {}
     for unit in program.units:
-        functions[unit.name] = _watched(unit, watch, functions)
+        own = copied_state(unit)
+        state |= {name: (unit, value) for name, value in own.items()}
+        functions[unit.name] = _watched(unit, watch, functions, own)
     result = run(functions[program.main.name])
+    for name, (unit, value) in state.items():
+        _refuse_changed(unit, name, value)
     return result, _facts(watch)
 
 
-def _watched(unit: Unit, watch: Watch, functions: Mapping[str, Any]) -> Callable[..., Any]:
+def copied_state(unit: Unit) -> dict[str, Any]:
+    """Copies of the arrays and containers outside that a unit reads: the run may change those."""
+    free = {n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name)} - local_names(unit.function)
+    values = {name: unit.value_of(name) for name in free}
+    return {
+        name: copy.deepcopy(v) for name, v in values.items() if isinstance(v, np.ndarray | list | dict | set)
+    }
+
+
+def _refuse_changed(unit: Unit, name: str, after: Any) -> None:
+    """A run that changed what belongs to the namespace has an effect that no port has.
+
+    Raises:
+        CannotPort: the copy differs from the original.
+    """
+    before = unit.value_of(name)
+    arrays = isinstance(before, np.ndarray)
+    same = (
+        np.array_equal(before, after, equal_nan=before.dtype.kind in "fc")
+        if arrays
+        else repr(before) == repr(after)
+    )
+    if not same:
+        text = f"`{name}`, which belongs to the namespace outside, is changed in place."
+        raise unit.refuse(unit.node, text, "Take it as a parameter and return its new value.")
+
+
+def _watched(
+    unit: Unit, watch: Watch, functions: Mapping[str, Any], own: Mapping[str, Any]
+) -> Callable[..., Any]:
     """A unit's watched function, in a copy of its namespace."""
     tree = Instrument(unit).run(copy.deepcopy(unit.node))
     names: dict[str, Any] = dict(unit.function.__globals__)
     names |= {name: unit.value_of(name) for name in unit.function.__code__.co_freevars}
+    names |= own
     names |= {
         SEE: watch.see,
         ENTER: watch.enter,

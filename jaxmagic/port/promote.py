@@ -88,7 +88,7 @@ class Promote:
         if not plain or not isinstance(node.target, ast.Name) or node.target.id in assigned(node.body):
             return {}
         assert isinstance(source, ast.Call)
-        if any(read(argument) & assigned(node.body) for argument in source.args):
+        if any(_values_read(argument) & assigned(node.body) for argument in source.args):
             return {}
         terms = [linear(argument) for argument in source.args]
         if len(terms) == 1:
@@ -315,6 +315,12 @@ def at_least(terms: Linear, least: int, ranges: Ranges, depth: int = 4) -> bool:
             if at_least(rest, least, ranges, depth - 1):
                 return True
     return False
+
+
+def _values_read(node: ast.expr) -> frozenset[str]:
+    """Names whose values an expression reads; a store into an array leaves its shape as it is."""
+    shapes = {id(n.value) for n in ast.walk(node) if isinstance(n, ast.Attribute) and n.attr == "shape"}
+    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in shapes)
 
 
 def _own_puts(node: ast.stmt) -> frozenset[str]:
