@@ -317,15 +317,20 @@ def test_a_stage_that_was_opened_is_in_the_saved_notebook(open_notebook, browser
     browser.save(page)
     page.close()
     lab.end_kernels()
-    page = browser.page()
-    page.add_init_script(WATCH)
-    page.goto(f"{lab.url}/lab/tree/opened.ipynb?reset", wait_until="domcontentloaded")
-    page.locator(".jm-static:visible").wait_for()
-    page.wait_for_timeout(3000)
-    page.locator("summary", has_text="XLA").click()
-    assert "HloModule" in page.locator(".jm-static").inner_text()
-    assert page.evaluate("() => [...(window.junk || [])]") == []
-    page.close()
+    opened = lab.root / "opened.ipynb"
+    notebook = json.loads(opened.read_text(encoding="utf-8"))
+    notebook["cells"][0]["source"] += "\n# another hand"
+    opened.with_name("untrusted.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    for name in ("opened", "untrusted"):
+        page = browser.page()
+        page.add_init_script(WATCH)
+        page.goto(f"{lab.url}/lab/tree/{name}.ipynb?reset", wait_until="domcontentloaded")
+        page.locator(".jm-static:visible").wait_for()
+        page.wait_for_timeout(3000)
+        page.locator("summary", has_text="XLA").click()
+        assert "HloModule" in page.locator(".jm-static").inner_text()
+        assert page.evaluate("() => [...(window.junk || [])]") == []
+        page.close()
     browser.console[:] = [line for line in browser.console if "widget model not found" not in line]
 
 
