@@ -820,3 +820,15 @@ def with_try(x):
 @refused("numbers only", np.array(["a", "b"], dtype=object))
 def objects(x):
     return x
+
+
+@refused("hidden state", np.arange(3.0), np.random.default_rng(0))
+def draws_from_a_generator(x, rng):
+    return x + rng.normal(size=3)
+
+
+@refused("did not run", np.array([1.0, -2.0, 3.0]))
+def branch_never_seen(x):
+    if x.sum() > 100:
+        x[np.argsort(x)] = 0
+    return x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
 import itertools
@@ -80,6 +81,7 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
     whole = (program.bound_args + inputs[0], {**program.bound_kwargs, **inputs[1]})
     with precision(needs_x64(whole)):
         numpy, facts = observe(program, lambda watched: call_on_copies(watched, main, whole))
+    refuse_random(program, facts)
     wide = needs_x64(whole) or facts.is_wide
     with precision(wide):
         made = settled_or_eager(program, facts, inputs, whole)
@@ -164,6 +166,22 @@ def precision(wide: bool) -> Iterator[None]:
     """64-bit numbers where NumPy computes with them, for this thread and this block only."""
     with jax.enable_x64(wide or bool(jax.config.read("jax_enable_x64"))):
         yield
+
+
+def refuse_random(program: Program, facts: Facts) -> None:
+    """A generator of random numbers, wherever the function got it from.
+
+    Raises:
+        CannotPort: the watched run read one.
+    """
+    for unit in program.units:
+        for node in ast.walk(unit.node):
+            if any(form.kind == "random" for form in facts.of(unit, node).forms):
+                raise unit.refuse(
+                    node,
+                    f"`{ast.unparse(node)}` draws from a hidden state, which compiled code lacks.",
+                    "Draw the numbers outside and pass the array, or use jax.random with a key.",
+                )
 
 
 def refuse_overlap(program: Program, arguments: Mapping[str, Any]) -> None:

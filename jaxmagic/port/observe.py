@@ -236,6 +236,8 @@ def form_of(value: Any) -> Form:
         return Form("array", str(value.dtype), value.shape)
     if isinstance(value, np.generic):
         return Form("scalar", str(value.dtype))
+    if isinstance(value, np.random.Generator | np.random.RandomState):
+        return Form("random")
     return Form(PYTHON.get(type(value), "other"))
 
 
