@@ -21,6 +21,7 @@ from jaxmagic.results import (
     Trace,
     Value,
 )
+from jaxmagic.views import html, text
 
 
 def span(line, column, end, end_line=None):
@@ -201,15 +202,15 @@ def test_compiled_memory_stands_in_its_tab():
 
 
 def test_a_long_program_is_cut_and_says_so():
-    text = "\n".join("x" * 2000 for _ in range(5000))
-    last = Link(row=4999, start=0, end=5, span=TANH)
-    stage = dataclasses.replace(JAXPR, text=text, links=(last,))
+    rows = "\n".join("x" * 2000 for _ in range(53_500))
+    last = Link(row=53_499, start=0, end=5, span=TANH)
+    stage = dataclasses.replace(JAXPR, text=rows, links=(last,))
     prose, block = pages.page(made(stages={"jaxpr": Lazy.of(stage)})).tabs[0].blocks.get()
     assert len(block.program) == pages.MAX_ROWS
-    assert block.cut == 5000 - pages.MAX_ROWS
+    assert block.cut == 53_500 - pages.MAX_ROWS
     assert {len(row) for row in block.program} == {pages.MAX_COLUMNS}
     assert block.ties == ()
-    assert plain(prose.words) == "the first 1,500 lines; 3,500 more are in `.stage('jaxpr')`"
+    assert plain(prose.words) == "the first 50,000 lines; 3,500 more are in `.stage('jaxpr')`"
 
 
 def test_notes_say_where():
@@ -217,3 +218,15 @@ def test_notes_say_where():
     (aside,) = pages.page(made(notes=(note,))).notes
     assert plain(aside.words) == "Line 2: This for loop was unrolled."
     assert [word.text for word in aside.words if word.code] == ["for"]
+
+
+def test_a_long_program_takes_little_room_in_a_notebook():
+    rows = "\n".join(f"    v{i}:f32[128] = mul a b" for i in range(53_500))
+    links = tuple(Link(row=i, start=4, end=20, span=TANH) for i in range(53_500))
+    stage = dataclasses.replace(JAXPR, text=rows, links=links)
+    page = pages.page(made(stages={"jaxpr": Lazy.of(stage)}))
+    told, drawn = text.render(page), html.render(page)
+    assert "v1499:" in told
+    assert "v1500:" not in told
+    assert "… 52,000 more lines" in told
+    assert len(told) + len(drawn) < 300_000

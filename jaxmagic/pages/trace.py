@@ -24,7 +24,8 @@ from jaxmagic.pages.blocks import (
 )
 from jaxmagic.results import HERE, Lazy, Line, Memory, Note, Span, Stage, StageName, Trace, Value
 
-# A page shows so much of a program; the whole text is in the result's `stage(…)`.
+# A page holds so much of a program; the whole text is in the result's `stage(…)`. A live view fetches
+# rows as they come into sight, the other views have limits of their own.
 MAX_ROWS = 50_000
 MAX_COLUMNS = 500
 # More inputs or outputs than this are told by their roots, then by their number.

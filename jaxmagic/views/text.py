@@ -7,6 +7,7 @@ import shutil
 import statistics
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise, zip_longest
 from typing import assert_never
 
@@ -32,6 +33,8 @@ from jaxmagic.pages.blocks import (
 from jaxmagic.views.ties import lines_of_rows
 from jaxmagic.views.visible import failure, flat, shown, visible, visible_line, visible_lines, waits, width
 
+# A program's rows, at most: a notebook keeps this text beside whatever else it shows.
+MAX_ROWS = 1500
 WIDTH, NARROWEST, WIDEST = 100, 40, 160
 BAR, HEAT_BAR = 24, 6
 FEW, LINES, SPARK = 5, 3, 24
@@ -184,6 +187,8 @@ def _code(code: Code) -> Iterator[str]:
 
 def _program(program: Program) -> Iterator[str]:
     """The source with its figures, then the program with the source line of each row before it."""
+    cut = program.cut + max(len(program.program) - MAX_ROWS, 0)
+    program = replace(program, program=program.program[:MAX_ROWS], cut=cut)
     yield from _source(program)
     yield ""
     numbers = [
