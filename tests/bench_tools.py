@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager, nullcontext
 
+from jaxmagic.bench.conditions import Load
 from jaxmagic.bench.instruments import Instruments, TimeIsUp
 from jaxmagic.bench.sampling import Entrant, Record
 
@@ -35,12 +36,17 @@ class Clock:
         finally:
             self.alarm = None
 
-    def tools(self, shuffle=lambda order: None, cuts=True):
+    def tools(self, shuffle=lambda order: None, cuts=True, cores=1.0, others=0.0):
+        """Instruments by this clock, on a machine that gives so many cores to us and to others."""
         return Instruments(
             now=self,
             shuffle=shuffle,
             cut_off=self.cut_off if cuts else lambda seconds: nullcontext(),
             own_work=lambda: 0.0,
+            worked=lambda: cores * self.seconds,
+            load=lambda: Load(
+                at=self.seconds, everyone=(cores + others) * self.seconds, ours=cores * self.seconds
+            ),
         )
 
     def worker(self, seconds, result=1.0, log=None):

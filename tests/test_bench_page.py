@@ -81,11 +81,29 @@ def test_the_conditions_are_one_line():
     [
         (
             {"speedup": (0.47, 0.48, 0.5), "break_even_calls": None},
-            "Under jit 2.1 times slower than NumPy (2.0–2.1); compiling (94 ms) never pays off.",
+            "Under jit 2.1 times slower than NumPy (2.0–2.1), so the 94 ms of compiling never pay off.",
         ),
         (
             {"speedup": (0.98, 1.01, 1.03), "break_even_calls": 4000},
             "Under jit about as fast as NumPy (0.98–1.03 times), after 94 ms of compiling.",
+        ),
+        (
+            {"speedup": (0.97, 0.98, 0.999), "break_even_calls": None},
+            "Under jit about as fast as NumPy (0.97–1.00 times), so the 94 ms of compiling never pay off.",
+        ),
+        (
+            {"speedup": (1.01, 1.02, 1.03), "break_even_calls": 4000},
+            "Under jit about as fast as NumPy (1.01–1.03 times), after 94 ms of compiling.",
+        ),
+        (
+            {"speedup": (1.04, 1.06, 1.07), "break_even_calls": 400},
+            "Under jit 1.06 times as fast as NumPy (1.04–1.07), after 94 ms of compiling; "
+            "it pays off from the 400th call.",
+        ),
+        (
+            {"notes": (Note(kind="too busy", text="`numpy` had 20% of a core while it ran."),)},
+            "The machine was too busy to tell who is faster; a call took NumPy 4.8 ms, "
+            "JAX op by op 3.0 ms and JAX under jit 780 µs.",
         ),
         (
             {"speedup": (0.5, 2.0, 20.0), "break_even_calls": 40},

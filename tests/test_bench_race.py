@@ -120,6 +120,23 @@ def test_a_clock_that_never_moves_ends_the_race_without_figures():
     assert result.agreement.ok
 
 
+@pytest.mark.parametrize(
+    ("cores", "others", "jitter", "kind"),
+    [
+        (1.0, 0.0, 1.0, None),
+        (1.0, 0.9, 1.0, None),  # busy, but on other cores: low quantiles hold
+        (0.3, 0.0, 1.0, None),  # it waits for something, and not for a core
+        (0.3, 1.7, 1.0, "`a` had 30% of a core while it ran: others took the rest."),
+        (1.0, 0.9, 3.0, "The batches of `b` differ by 59% meanwhile."),
+    ],
+)
+def test_too_busy_a_machine_is_told_from_what_it_measured(cores, others, jitter, kind):
+    clock = Clock()
+    work = {"a": clock.worker(0.001), "b": clock.worker(lambda n: 0.001 * jitter ** (n // 350 % 2))}
+    result = bench.run_labelled(work, tools=clock.tools(cores=cores, others=others))
+    assert {note.kind: note.text for note in result.notes}.get("too busy") == kind
+
+
 def test_the_race_itself_proves_the_port(monkeypatch):
     monkeypatch.setattr("jaxmagic.port.drive.proof", lambda *_: pytest.fail("proved twice"))
     assert quick(lambda x: np.sort(x)[::2], np.arange(10.0)[::-1]).agreement.ok

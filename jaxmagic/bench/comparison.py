@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from jaxmagic.bench.notes import CORES_OF
 from jaxmagic.bench.statistics import quotient
 from jaxmagic.errors import BadTarget
 from jaxmagic.results import Benchmark, Comparison
@@ -38,6 +39,10 @@ def _changes(before: Benchmark, after: Benchmark) -> Iterator[tuple[str, str, st
 
 
 def _facts(result: Benchmark) -> dict[str, str]:
-    conditions = {name: str(value) for name, value in result.conditions.items() if name not in _MEASURED}
+    conditions = {name: str(value) for name, value in result.conditions.items() if not _is_measured(name)}
     inputs = {f"input {value.name}": value.type for value in result.inputs}
     return {"device": result.device, **inputs, **conditions}
+
+
+def _is_measured(name: str) -> bool:
+    return name in _MEASURED or name.startswith(CORES_OF)

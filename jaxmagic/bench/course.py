@@ -19,7 +19,7 @@ from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.conditions import Load, conditions
 from jaxmagic.bench.contenders import Side
 from jaxmagic.bench.instruments import Instruments, TimeIsUp
-from jaxmagic.bench.notes import notes
+from jaxmagic.bench.notes import CORES_OF, notes
 from jaxmagic.bench.sampling import Record, time_calls
 from jaxmagic.bench.sampling import race as take_turns
 from jaxmagic.errors import JaxmagicError
@@ -75,7 +75,7 @@ class Course:
     interrupted: bool = False
     start: float = 0.0
     reported: float = 0.0
-    load: Load = field(default_factory=Load.now)
+    load: Load | None = None
     facts: dict[str, Any] = field(default_factory=conditions)
     said: list[Note] = field(default_factory=list)
     nudged: Callable[[], Outcome] | None = None
@@ -83,6 +83,7 @@ class Course:
     def run(self, line_up: Callable[[Course], None]) -> Benchmark:
         """Make the sides ready, compare them, let them take turns; Ctrl-C ends it with what there is."""
         self.start = self.reported = self.tools.now()
+        self.load = self.tools.load()
         self.wide = inputs.is_64_bit((self.target.args, dict(self.target.kwargs)))
         try:
             with _randomness_kept():
@@ -234,8 +235,9 @@ class Course:
     def conditions(self) -> dict[str, Any]:
         """Versions, threads, precision, and what others did on the machine meanwhile."""
         batches = max((len(record.batches) for record in self.records.values()), default=0)
-        others = Load.now().others_since(self.load)
-        return self.facts | {"64 bits": self.wide, "batches": batches, "busy cores of others": others}
+        others = self.tools.load().others_since(self.load) if self.load else None
+        had = {f"{CORES_OF}{name}": record.cores for name, record in self.records.items()}
+        return self.facts | {"64 bits": self.wide, "batches": batches, "busy cores of others": others} | had
 
     def contender(self, name: str) -> Contender:
         """One side as it stands."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
 
+from jaxmagic.bench.conditions import Load
+
 
 class TimeIsUp(BaseException):
     """A call was cut off because it took longer than it was given; nobody's `except Exception` eats it."""
@@ -86,9 +88,13 @@ class Instruments:
         shuffle: the dice that order the contenders of a batch.
         cut_off: stops what runs longer than some seconds.
         own_work: cores that this process keeps busy by itself just now.
+        worked: seconds that the cores have worked for this process, threads added up.
+        load: what all processes have worked.
     """
 
     now: Callable[[], float] = time.perf_counter
     shuffle: Callable[[MutableSequence[Any]], None] = random.shuffle
     cut_off: Callable[[float], AbstractContextManager[None]] = cut_off
     own_work: Callable[[], float] = own_work
+    worked: Callable[[], float] = time.process_time
+    load: Callable[[], Load] = Load.now

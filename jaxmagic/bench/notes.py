@@ -13,6 +13,13 @@ from jaxmagic.results import Benchmark, Note
 
 Sides = Mapping[str, Side]
 
+# Begins the names of the conditions that say how many cores a side had while it ran. Where others are
+# busy, and a side had less than so much of a core or its batches differ by more than that, no low
+# quantile helps: ratios of 1.5 came out as 25.
+CORES_OF = "cores of "
+STARVED = 0.75
+SHAKEN = 0.25
+
 # Above these a note is due: the share of the call that is dispatch, cores of others, the spread of
 # the batches, bytes folded in, and the share of a call that moving the inputs would add.
 DISPATCH = 0.4
@@ -51,12 +58,30 @@ def _busy(result: Benchmark) -> str:
     return f"Other processes kept {others:.1f} of {cores} cores busy meanwhile."
 
 
+def _too_busy(result: Benchmark) -> str:
+    """Why the ratio of the sides cannot be trusted, from what was measured."""
+    if not (_busy(result) and result.device.startswith("cpu")):
+        return ""
+    had = [(result.conditions.get(CORES_OF + name), name) for name in result.contenders]
+    least, starved = min(((cores, name) for cores, name in had if cores is not None), default=(1.0, ""))
+    if least < STARVED:
+        return f"`{starved}` had {least:.0%} of a core while it ran: others took the rest."
+    name, differ = _least_steady(result)
+    return f"The batches of `{name}` differ by {differ:.0%} meanwhile." if differ >= SHAKEN else ""
+
+
 def _unsteady(result: Benchmark) -> str:
+    name, differ = _least_steady(result)
+    if differ < UNSTEADY or _too_busy(result):
+        return ""
+    return f"The batches of `{name}` differ by {differ:.0%}: the machine was not steady."
+
+
+def _least_steady(result: Benchmark) -> tuple[str, float]:
+    """The side whose batches differ most, and by how much."""
     found = {name: statistics.unsteadiness(side.seconds) or 0.0 for name, side in result.contenders.items()}
     name = max(found, key=lambda name: found[name], default="")
-    if not name or found[name] < UNSTEADY:
-        return ""
-    return f"The batches of `{name}` differ by {found[name]:.0%}: the machine was not steady."
+    return name, found.get(name, 0.0)
 
 
 def _once(result: Benchmark) -> str:
@@ -147,6 +172,7 @@ def _transfer(it: _Compiled) -> str:
 _OF_RESULT: dict[str, Callable[[Benchmark], str]] = {
     "interrupted": _interrupted,
     "machine busy": _busy,
+    "too busy": _too_busy,
     "unsteady": _unsteady,
     "timed once": _once,
     "threads": _threads,

@@ -63,6 +63,7 @@ class Record:
         entrant: who.
         expected: seconds that its next call will take.
         spent: seconds that its blocks took, in all.
+        worked: seconds that cores worked in them.
         batches: its samples, in seconds a call.
         failure: what it raised in its last block.
         call: on inputs that all its calls share, unless it spoils them.
@@ -71,9 +72,15 @@ class Record:
     entrant: Entrant
     expected: float
     spent: float = 0.0
+    worked: float = 0.0
     batches: list[list[float]] = field(default_factory=list)
     failure: Exception | None = None
     call: Call | None = None
+
+    @property
+    def cores(self) -> float | None:
+        """Cores that it had, on average; None when it never ran."""
+        return round(self.worked / self.spent, 3) if self.spent > 0 else None
 
     @property
     def sampled(self) -> bool:
@@ -182,13 +189,14 @@ def _share(others: Sequence[Record], seconds: float) -> float:
 
 def _block(record: Record, length: float, sample: float, tools: Instruments) -> bool:
     """Sample one entrant for about `length` seconds; whether that worked."""
-    start = tools.now()
+    start, worked = tools.now(), tools.worked()
     try:
         with garbage_held(), record.entrant.scope():
             _fill(record, start + length, sample, tools.now)
     except Exception as failure:  # noqa: BLE001 - whatever a user's function raises ends its race only
         record.failure = failure
     record.spent += tools.now() - start
+    record.worked += tools.worked() - worked
     return record.failure is None
 
 

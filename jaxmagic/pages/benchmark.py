@@ -33,6 +33,8 @@ _LABELS = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "JAX under jit", GRADIENT
 _IN_SENTENCES = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "jit"}
 # An interval whose ends are this many times apart says nothing.
 UNSTEADY = 1.5
+# Ratios this near to 1 are no difference that one would act on.
+NEAR = 0.05
 # Cores of others above which the machine counts as busy.
 BUSY = 0.2
 MOST_SAMPLES = 400
@@ -80,6 +82,12 @@ def _say_constant(_: Benchmark) -> Words:
     return words("Timed, but ", strong("not compared"), ": the result does not depend on the inputs.")
 
 
+def _say_busy(result: Benchmark) -> Words:
+    sides = [(name, result.contenders[name].typical) for name in _timed(result)]
+    figures = units.listed([f"{label(name)} {units.seconds(typical, 2)}" for name, typical in sides])
+    return words("The machine was ", strong("too busy to tell"), f" who is faster; a call took {figures}.")
+
+
 def _say_alone(result: Benchmark) -> Words:
     (name,) = _timed(result)
     out = [side.name for side in result.contenders.values() if side.typical is None]
@@ -122,8 +130,8 @@ def _say_jit(result: Benchmark) -> Words:
     return sentence + (_say_compiling(result, times, slow) if fast == JIT else words("."))
 
 
-def _is_constant(result: Benchmark) -> bool:
-    return any(note.kind == "constant result" for note in result.notes)
+def _has_note(kind: str) -> Callable[[Benchmark], bool]:
+    return lambda result: any(note.kind == kind for note in result.notes)
 
 
 # The first that applies is said.
@@ -132,7 +140,8 @@ _SENTENCES: tuple[tuple[Callable[[Benchmark], bool], Callable[[Benchmark], Words
     (lambda result: result.agreement.ok is False, _say_different),
     (lambda result: len(_timed(result)) == 1, _say_alone),
     (lambda result: result.agreement.ok is None, _say_uncompared),
-    (_is_constant, _say_constant),
+    (_has_note("constant result"), _say_constant),
+    (_has_note("too busy"), _say_busy),
     (lambda result: not {NUMPY, EAGER, JIT} & {*_timed(result)}, _say_fastest),
     (lambda result: {JIT, GRADIENT} <= {*_timed(result)}, _say_gradient),
     (lambda _: True, _say_jit),
@@ -152,7 +161,7 @@ def _times(speedup: Interval, other: str) -> Words:
             units.ratio(max(speedup.estimate, 1 / speedup.estimate)),
             "too few calls for an interval",
         )
-    elif speedup.low <= 1 <= speedup.high:
+    elif is_about_one(speedup):
         return _no_telling(units.ratio_within(speedup.low, speedup.estimate, speedup.high)[1], speedup, other)
     elif speedup.estimate >= 1:
         number, range_ = units.ratio_within(speedup.low, speedup.estimate, speedup.high)
@@ -161,6 +170,13 @@ def _times(speedup: Interval, other: str) -> Words:
     if speedup.estimate >= 1:
         return words(strong(f"{number} times as fast"), f" as {other} ({range_})")
     return words(strong(f"{number} times slower"), f" than {other} ({range_})")
+
+
+def is_about_one(times: Interval) -> bool:
+    """Whether an interval holds 1, or the ratio is as near to it as makes no difference."""
+    if times.low is None or times.high is None:
+        return False
+    return times.low <= 1 <= times.high or abs(times.estimate - 1) <= NEAR
 
 
 def _no_telling(range_: str, speedup: Interval, other: str) -> Words:
@@ -173,11 +189,11 @@ def _say_compiling(result: Benchmark, times: Interval, slow: str) -> Words:
     stages = result.contenders[JIT].compile_seconds
     cost = units.seconds(sum(stages), 2) if stages else "some time"
     calls = result.break_even_calls
-    undecided = times.low is None or times.low <= 1
+    undecided = times.low is None or is_about_one(times)
     if slow != NUMPY or (calls is not None and undecided):
         return words(f", after {cost} of compiling.")
     if calls is None:
-        return words(f"; compiling ({cost}) never pays off.")
+        return words(f", so the {cost} of compiling never pay off.")
     when = "first call" if calls == 1 else f"{units.ordinal(calls)} call"
     return words(f", after {cost} of compiling; it pays off from the ", strong(when), ".")
 

@@ -43,7 +43,9 @@ def compose_so_far(result: object, share: float) -> Page:
     Raises:
         TypeError: when `result` is not one of jaxmagic's.
     """
-    return _page(result, progress=share) if type(result) in GROWING else replace(_page(result), progress=share)
+    return (
+        _page(result, progress=share) if type(result) in GROWING else replace(_page(result), progress=share)
+    )
 
 
 def _page(result: object, **options: Any) -> Page:
