@@ -281,8 +281,6 @@ def test_numpy_inputs_and_half_precision():
 # -- what cannot be -------------------------------------------------------------------------------
 
 REFUSED = {
-    "complex input": (lambda x: abs(x), (1j,), {}, "`x` is complex, and there is no one derivative"),
-    "complex output": (lambda x: x * 1j, (1.0,), {}, "returns a complex number"),
     "string input": (lambda s: 1.0, ("a",), {}, "No input has a derivative: `s` is not a number."),
     "flag": (lambda s: 1.0, (True,), {}, "No input has a derivative: `s` is true or false."),
     "string output": (

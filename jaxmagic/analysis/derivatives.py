@@ -80,7 +80,6 @@ def choose(inputs: Inputs, target: Target, wrt: str | Sequence[str] | None) -> C
     castable = ("count", "whole") if names else ("count",)
     sure = tuple(i for i in inputs.indices("real") if i in wanted)
     casts = tuple(i for i in inputs.indices(*castable) if i in wanted)
-    _refuse_complex(inputs, wanted)
     if not sure and not casts:
         raise _nothing(inputs, target, wanted, asked=bool(names))
     return Choice(groups=groups, sure=sure, casts=casts, asked=bool(names))
@@ -89,17 +88,6 @@ def choose(inputs: Inputs, target: Target, wrt: str | Sequence[str] | None) -> C
 def _names(wrt: str | Sequence[str] | None) -> tuple[str, ...]:
     parts = wrt.split(",") if isinstance(wrt, str) else list(wrt or ())
     return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
-
-
-def _refuse_complex(inputs: Inputs, wanted: set[int]) -> None:
-    for i in inputs.indices("complex"):
-        if i in wanted:
-            path = inputs.leaves[i].path
-            raise CannotDifferentiate(
-                f"`{path}` is complex, and there is no one derivative by a complex number.",
-                fix="Give its real and imaginary parts as two inputs and build `re + 1j * im` inside; or "
-                "leave it out with `--wrt`. (For a holomorphic function, `jax.grad(f, holomorphic=True)`.)",
-            )
 
 
 def _nothing(inputs: Inputs, target: Target, wanted: set[int], *, asked: bool) -> CannotDifferentiate:
@@ -178,12 +166,6 @@ class Function:
 
 
 def _nothing_out(name: str, leaves: Sequence[Leaf]) -> CannotDifferentiate:
-    if any(leaf.role == "complex" for leaf in leaves):
-        return CannotDifferentiate(
-            f"`{name}` returns a complex number, which has no one derivative.",
-            fix="Return its real part, imaginary part or absolute value, such as `jnp.abs(z)`. "
-            "(For a holomorphic function, `jax.grad(f, holomorphic=True)`.)",
-        )
     if all(leaf.value is None for leaf in leaves):
         return CannotDifferentiate(
             f"`{name}` returns nothing.", fix="Add a `return` with what to differentiate."

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmagic.analysis.analytic import complex_notes, holomorphic
 from jaxmagic.analysis.curves import curve
 from jaxmagic.analysis.derivatives import Run, choose, run
 from jaxmagic.analysis.devices import name_of as device_name
@@ -49,17 +50,18 @@ def derive(target: Target, *, wrt: str | Sequence[str] | None = None, order: int
     refuse_types(inputs, target.name)
     done = run(target, inputs, choose(inputs, target, wrt), order)
     report = check(done)
+    partials = _partials(done)
     return Gradient(
         name=target.name,
         value=done.value,
         output=_output(done),
-        partials=_partials(done),
+        partials={name: holomorphic(partial) for name, partial in partials.items()},
         leaves=tuple(_leaves(done, report)),
         check=worst(report.checks),
         order=order,
         mode=done.modes[0],
         device=_device(done),
-        notes=(*done.notes, *report.notes, *remarks(done)),
+        notes=(*done.notes, *complex_notes(target.name, partials), *report.notes, *remarks(done)),
         curve=curve(done),
     )
 

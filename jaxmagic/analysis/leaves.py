@@ -8,7 +8,7 @@ import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from jaxmagic.target import ArrayType, Target
 Role = Literal["real", "complex", "whole", "count", "truth", "type", "key", "static"]
 Rebuild: TypeAlias = Callable[[Sequence[Any]], Any]
 Tokens: TypeAlias = tuple[str, ...]
+Join: TypeAlias = Callable[[Any, Any], Any]
 
 # What an input is called in a sentence, by role.
 KINDS: Mapping[Role, str] = {
@@ -92,6 +93,13 @@ class Group:
     name: str
     indices: tuple[int, ...]
     rebuild: Rebuild
+
+
+class Pair(NamedTuple):
+    """What belongs to a complex number's real part and to its imaginary one, such as derivatives by them."""
+
+    real: Any
+    imag: Any
 
 
 # -- taking apart ---------------------------------------------------------------------------------
@@ -166,7 +174,7 @@ def group(inputs: Inputs, target: Target, name: str) -> Group:
     value = slots[slot]
     for depth in range(len(slot), len(tokens)):
         value = _step(value, tokens[depth], ".".join(tokens[:depth]))
-    parts, rebuild = take_apart(value, name, tokens)
+    parts, rebuild = take_apart(value, name, tokens, join=Pair)
     return Group(name=name, indices=_places(inputs, tokens, len(parts)), rebuild=rebuild)
 
 
@@ -200,33 +208,71 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
             (jax.tree_util.GetAttrKey(field.name), getattr(value, field.name))
             for field in dataclasses.fields(value)
         ]
+    if role_of(value) == "complex":
+        return [(jax.tree_util.GetAttrKey(name), getattr(value, name)) for name in Pair._fields]
     pairs, _ = jax.tree_util.tree_flatten_with_path(value, is_leaf=lambda node: node is not value)
     return [(path[0], child) for path, child in pairs if path]
 
 
-def take_apart(value: Any, name: str, tokens: Tokens = ()) -> tuple[list[Leaf], Rebuild]:
-    """The leaves of a value and how to put it together again; a plain dataclass is opened too."""
+def joined(real: Any, imag: Any) -> Any:
+    """A complex number or array from its parts; None where both are missing; in trees, leaf by leaf."""
+    if real is None and imag is None:
+        return None
+    return jax.tree_util.tree_map(_complex, real, imag)
+
+
+def _complex(real: Any, imag: Any) -> Any:
+    if isinstance(real, float) and isinstance(imag, float):
+        return complex(real, imag)
+    both = jnp.promote_types(jnp.result_type(real), jnp.result_type(imag))
+    return jax.lax.complex(jnp.asarray(real, both), jnp.asarray(imag, both))
+
+
+def take_apart(
+    value: Any, name: str, tokens: Tokens = (), *, join: Join = joined
+) -> tuple[list[Leaf], Rebuild]:
+    """The leaves of a value and how to put it together again.
+
+    A plain dataclass is opened, and a complex number becomes two real ones, which `join` puts together.
+    """
     pairs, tree = jax.tree_util.tree_flatten_with_path(
         value, is_leaf=lambda node: node is None or (node is not value and _boxed(node))
     )
     opened = []
     for path, child in pairs:
         where, pieces = name + keystr(path), (*tokens, *map(_spell, path))
-        open_it = _open_box if _boxed(child) else _open_dataclass if _plain_dataclass(child) else _leaf
-        opened.append(open_it(child, where, pieces))
+        opened.append(_opener(child)(child, where, pieces, join))
     together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
     return [leaf for parts, _ in opened for leaf in parts], lambda values: jax.tree_util.tree_unflatten(
         tree, together(values)
     )
 
 
-def _leaf(value: Any, path: str, tokens: Tokens) -> tuple[list[Leaf], Rebuild]:
+def _opener(value: Any) -> Callable[[Any, str, Tokens, Join], tuple[list[Leaf], Rebuild]]:
+    if _boxed(value):
+        return _open_box
+    if role_of(value) == "complex":
+        return _open_complex
+    return _open_dataclass if _plain_dataclass(value) else _leaf
+
+
+def _open_complex(value: Any, path: str, tokens: Tokens, join: Join) -> tuple[list[Leaf], Rebuild]:
+    parts = [
+        Leaf(path=f"{path}.{name}", tokens=(*tokens, name), value=getattr(value, name), role="real")
+        for name in Pair._fields
+    ]
+    return parts, lambda values: join(*values)
+
+
+def _leaf(value: Any, path: str, tokens: Tokens, _: Join) -> tuple[list[Leaf], Rebuild]:
     return [Leaf(path=path, tokens=tokens, value=value, role=role_of(value))], lambda values: values[0]
 
 
-def _open_dataclass(value: Any, path: str, tokens: Tokens) -> tuple[list[Leaf], Rebuild]:
+def _open_dataclass(value: Any, path: str, tokens: Tokens, join: Join) -> tuple[list[Leaf], Rebuild]:
     names = [field.name for field in dataclasses.fields(value)]
-    opened = [take_apart(getattr(value, name), f"{path}.{name}", (*tokens, name)) for name in names]
+    opened = [
+        take_apart(getattr(value, name), f"{path}.{name}", (*tokens, name), join=join) for name in names
+    ]
     together = _joined([(len(parts), rebuild) for parts, rebuild in opened])
 
     def rebuild(values: Sequence[Any]) -> Any:
@@ -244,8 +290,8 @@ def _boxed(value: Any) -> bool:
     return kind.__module__.startswith("flax.") and any(one.__name__ == "Variable" for one in kind.__mro__)
 
 
-def _open_box(value: Any, path: str, tokens: Tokens) -> tuple[list[Leaf], Rebuild]:
-    leaves, rebuild = take_apart(value, path, tokens)
+def _open_box(value: Any, path: str, tokens: Tokens, join: Join) -> tuple[list[Leaf], Rebuild]:
+    leaves, rebuild = take_apart(value, path, tokens, join=join)
     single = len(leaves) == 1
     return [dataclasses.replace(leaf, path=path) if single else leaf for leaf in leaves], rebuild
 

@@ -127,7 +127,7 @@ def _ranked(leaves: Sequence[Figured]) -> list[Figured]:
 
 def _numbers(value: Any) -> npt.NDArray[np.float64] | None:
     try:
-        return np.asarray(value, np.float64)
+        return None if np.iscomplexobj(value) else np.asarray(value, np.float64)
     except (TypeError, ValueError):
         return None
 
