@@ -19,6 +19,10 @@ def page(result: Port) -> Page:
 def _say(result: Port) -> Words:
     if any(note.kind == "unproved" for note in result.notes):
         return words(code(result.name), " is rewritten for JAX, and ", strong("not compared"), " with NumPy.")
+    if any(note.kind == "eager" for note in result.notes):
+        return words(
+            code(result.name), " runs on JAX, ", strong("but not under jit"), ", and agrees with NumPy."
+        )
     if any(note.kind == "chaotic" for note in result.notes):
         return words(
             code(result.name),

@@ -6,6 +6,7 @@ import ast
 import functools
 import inspect
 import itertools
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 _numbers = itertools.count(1)
 # How often what trying taught may change the port.
 TRIES = 12
+# An eager port pays tens of microseconds for each operation: longer runs are refused.
+EAGER = 3000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +240,7 @@ def settled_or_eager(program: Program, facts: Facts, inputs: Inputs, whole: Inpu
     try:
         return settle(program, facts, inputs, named(program.main.function, whole))
     except CannotPort:
-        if not only_names_differ(program, facts):
+        if not only_names_differ(program, facts) or facts.statements > EAGER:
             raise
         trees = {unit: unit.node for unit in program.units}
         module = module_of(program, trees)
@@ -300,6 +303,11 @@ def captures(module: Module) -> list[Note]:
 def assumptions(made: Made) -> list[Note]:
     """What the port takes for granted beyond the source."""
     notes = []
+    if ".at[" in made.module.source or "lax." in made.module.source:
+        text = (
+            "Where an index is out of bounds NumPy raises and JAX does not: the port takes it that none is."
+        )
+        notes.append(Note(kind="bounds", text=text))
     if not made.jitted:
         notes.append(
             Note(kind="eager", text="The port runs on JAX, but not under jit: sizes in it depend on data.")
@@ -320,7 +328,12 @@ def proof(
     """
     own = on_jax(copied(inputs))
     function = jax.jit(made.function, static_argnames=made.static) if made.jitted else made.function
-    result = function(*own[0], **own[1])
+    try:
+        result = function(*own[0], **own[1])
+    except CannotPort:
+        raise
+    except Exception as error:
+        raise cannot_run(program, error) from error
     port = outcome(program, made, result, own)
     found = compare(numpy, port)
     if not found:
@@ -329,6 +342,18 @@ def proof(
         text = "Rounding alone moves this function's result as far as the port's differs from NumPy's."
         return [Note(kind="chaotic", text=text)]
     raise differs(found)
+
+
+def cannot_run(program: Program, error: Exception) -> CannotPort:
+    """The refusal of a port that JAX does not run, in JAX's own first words, at the port's line."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<port ")]
+    line = f" at `{frames[-1].line}`" if frames else ""
+    words = str(error).strip().splitlines()
+    return program.main.refuse(
+        program.main.node,
+        f"JAX cannot run the port of `{program.main.name}`{line}: {(words or [type(error).__name__])[0]}",
+        "Write that line with fixed sizes and functions that jax.numpy has.",
+    )
 
 
 def outcome(program: Program, made: Made, result: Any, inputs: Inputs) -> Run:

@@ -137,6 +137,11 @@ class Facts:
             for form in fact.forms
         )
 
+    @property
+    def statements(self) -> int:
+        """How many statements ran."""
+        return sum(self.counts.values())
+
     def of(self, unit: Unit, node: ast.AST) -> Fact:
         """The fact of an expression of a unit; empty where it never ran or is new."""
         return self.values.get((unit.name, getattr(node, "key", -1)), NOTHING)
