@@ -169,6 +169,16 @@ def test_statistics_and_random_streams_are_state_too():
     ]
 
 
+def test_what_changed_comes_in_the_order_of_the_inputs():
+    def count(zero, one):
+        one[...] += 1.0
+        zero[...] += 1.0
+
+    result = trace(count, nnx.Param(jnp.ones(2)), nnx.Param(jnp.ones(3)))
+    assert [value.name for value in result.inputs] == ["zero", "one"]
+    assert [value.name for value in result.outputs] == ["zero (updated)", "one (updated)"]
+
+
 def test_state_that_a_call_makes_is_an_output():
     class Sown(nnx.Module):
         def __init__(self, rngs):

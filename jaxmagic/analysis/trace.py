@@ -210,19 +210,24 @@ def _outputs(traced: Traced, given: Inputs, *, grad: bool) -> tuple[Value, ...]:
     tree = jax.tree_util.tree_unflatten(traced.stage.out_tree, program.outputs(jaxpr))
     if not grad:
         outcome = Outcome.of(tree)
-        return (*_values(*_named(outcome.result)), *_changed(outcome.changes), *_written(jaxpr, given))
+        return (*_values(*_named(outcome.result)), *_changed(outcome.changes, given), *_written(jaxpr, given))
     (value, rest), slopes = tree
     outcome = Outcome.of(rest)
     names = [f"∂{given.traced[i].path}" for i in _floats(given)]
     returned = (*_values(["value"], [value.aval]), *_values(*_named(outcome.result)))
-    changed = (*_changed(outcome.changes), *_written(jaxpr, given))
+    changed = (*_changed(outcome.changes, given), *_written(jaxpr, given))
     return (*returned, *changed, *_values(names, [slope.aval for slope in slopes]))
 
 
-def _changed(changes: Mapping[str, program.Output]) -> tuple[Value, ...]:
-    """The state that the call changed; what a jitted helper only handed through did not change."""
-    new = {name: output.aval for name, output in changes.items() if not output.handed_through}
-    return _values(list(new), list(new.values()))
+def _changed(changes: Mapping[str, program.Output], given: Inputs) -> tuple[Value, ...]:
+    """The state that the call changed, in the order of the inputs, what is new last.
+
+    What a jitted helper only handed through did not change.
+    """
+    places = {f"{leaf.path} (updated)": i for i, leaf in enumerate(given.leaves)}
+    new = [name for name, output in changes.items() if not output.handed_through]
+    new.sort(key=lambda name: places.get(name, len(places)))
+    return _values(new, [changes[name].aval for name in new])
 
 
 def _written(jaxpr: Any, given: Inputs) -> tuple[Value, ...]:
