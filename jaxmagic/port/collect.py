@@ -12,6 +12,7 @@ import builtins
 import functools
 import inspect
 import linecache
+import pathlib
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -248,7 +249,8 @@ class _Finder:
 def read(function: types.FunctionType, name: str) -> Unit:
     """The marked source of one function."""
     file = function.__code__.co_filename
-    linecache.checkcache(file)
+    if pathlib.Path(file).exists():  # cells and generated code live in the cache alone
+        linecache.checkcache(file)
     lines = linecache.getlines(file, function.__globals__)
     node = _find(function, lines)
     if node is None:
