@@ -127,6 +127,8 @@ def values_of(option):
         "N": st.integers(1, 8),
         "SECONDS": st.floats(0.01, 3600.0),
         "NAMES": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
+        "DIRECTION": st.from_regex(r"[a-z]+(\[\d\])?", fullmatch=True),
+        "WEIGHTS": st.from_regex(r"[a-z]+\(\d\)", fullmatch=True),
         "NAME": st.from_regex(r"[a-z]+(:\d)?", fullmatch=True),
     }[option.metavar]
 

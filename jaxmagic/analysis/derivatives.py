@@ -50,12 +50,14 @@ class Choice:
         sure: the leaves to differentiate by.
         casts: whole numbers that are differentiated by as floats, if the function takes floats there.
         asked: whether the user named them.
+        first: the mode of the first derivative, where one was asked for.
     """
 
     groups: tuple[Group, ...]
     sure: tuple[int, ...]
     casts: tuple[int, ...]
     asked: bool
+    first: Mode | None = None
 
     def only(self, casts: tuple[int, ...]) -> Choice:
         """The same with some of the casts."""
@@ -289,10 +291,10 @@ def _attempt(target: Target, inputs: Inputs, choice: Choice, order: int) -> Run:
         plain = function(points)
         outputs = _known(function)
         _affordable(points, outputs, order, target.name)
-        preferred = _preferred(points, outputs, order)
+        preferred = _preferred(points, outputs, order, choice.first)
         with quiet():
             modes, found = _first_that_works(function, points, preferred)
-            value = _value(target, outputs, plain, cast=bool(choice.casts))
+            value = _value(target, outputs, plain, inputs.then, cast=bool(choice.casts))
     return Run(
         target=target,
         inputs=inputs,
@@ -345,10 +347,12 @@ def _affordable(points: Sequence[Any], outputs: Outputs, order: int, name: str) 
         )
 
 
-def _preferred(points: Sequence[Any], outputs: Outputs, order: int) -> list[tuple[Mode, ...]]:
+def _preferred(
+    points: Sequence[Any], outputs: Outputs, order: int, first: Mode | None
+) -> list[tuple[Mode, ...]]:
     """The cheapest modes first: reverse for one output, forward for more outputs than inputs."""
     inputs = sum(np.size(point) for point in points)
-    cheap: Mode = "forward" if inputs < outputs.size else "reverse"
+    cheap: Mode = first or ("forward" if inputs < outputs.size else "reverse")
     other: Mode = "reverse" if cheap == "forward" else "forward"
     outer: tuple[Mode, ...] = ("forward", "reverse") if order > 1 else ("forward",)
     return [(first, *[later] * (order - 1)) for first in (cheap, other) for later in outer]
@@ -377,9 +381,12 @@ def _mode_notes(modes: tuple[Mode, ...], cheapest: tuple[Mode, ...]) -> tuple[No
     return (Note(kind="mode", text=f"{text} ({why} would be a reason)."),)
 
 
-def _value(target: Target, outputs: Outputs, plain: Sequence[Any], *, cast: bool) -> Any:
+def _value(
+    target: Target, outputs: Outputs, plain: Sequence[Any], then: Callable[[Any], Any] | None, *, cast: bool
+) -> Any:
     """What the user's function returns for the user's own inputs."""
     if cast:
-        return target.function(*target.args, **target.kwargs)
+        value = target.function(*target.args, **target.kwargs)
+        return value if then is None else then(value)
     found = dict(zip(outputs.real, plain, strict=True))
     return outputs.rebuild([found.get(i, leaf.value) for i, leaf in enumerate(outputs.leaves)])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from jaxmagic.analysis.analytic import complex_notes, holomorphic
 from jaxmagic.analysis.curves import curve
-from jaxmagic.analysis.derivatives import Run, choose, run
+from jaxmagic.analysis.derivatives import Mode, Run, choose, run
 from jaxmagic.analysis.devices import name_of as device_name
+from jaxmagic.analysis.directions import along, weighed
 from jaxmagic.analysis.leaves import read, refuse_types, typed
 from jaxmagic.analysis.remarks import remarks
 from jaxmagic.analysis.trust import Report, check
@@ -21,7 +23,14 @@ from jaxmagic.target import Target
 
 
 def differentiate(
-    fn: Callable[..., Any], *args: Any, wrt: str | Sequence[str] | None = None, order: int = 1, **kwargs: Any
+    fn: Callable[..., Any],
+    *args: Any,
+    wrt: str | Sequence[str] | None = None,
+    order: int = 1,
+    hess: bool = False,
+    jvp: Any = None,
+    vjp: Any = None,
+    **kwargs: Any,
 ) -> Gradient:
     """The value of `fn(*args, **kwargs)` and its derivatives by each input, checked.
 
@@ -31,24 +40,46 @@ def differentiate(
         wrt: which inputs, by name ("birth, death") or by a path into one ("params.dense.kernel");
             all that have a derivative when not given.
         order: 1 for the gradient (the Jacobian if `fn` returns an array), 2 for the Hessian, ….
+        hess: the Hessian: the second order.
+        jvp: a direction through the inputs, by name (or added to the first input): the derivative along it.
+        vjp: a number for each output: the derivative of the outputs' sum, weighed by them.
         **kwargs: its inputs by keyword.
 
     Raises:
         CannotDifferentiate: when there is nothing to differentiate, or JAX cannot.
         BadTarget: when `wrt` names no input.
     """
-    return derive(Target(function=fn, args=args, kwargs=kwargs), wrt=wrt, order=order)
+    return derive(
+        Target(function=fn, args=args, kwargs=kwargs), wrt=wrt, order=order, hess=hess, jvp=jvp, vjp=vjp
+    )
 
 
-def derive(target: Target, *, wrt: str | Sequence[str] | None = None, order: int = 1) -> Gradient:
+def derive(
+    target: Target,
+    *,
+    wrt: str | Sequence[str] | None = None,
+    order: int = 1,
+    hess: bool = False,
+    jvp: Any = None,
+    vjp: Any = None,
+) -> Gradient:
     """As `differentiate`, for a target."""
+    if jvp is not None and (vjp is not None or wrt):
+        raise CannotDifferentiate(
+            "A derivative is taken in one of these ways: `jvp`, `vjp`, `wrt`.",
+            fix="`jvp` moves the inputs that its direction names; leave the others out.",
+        )
+    order = 2 if hess and order == 1 else order
+    target = target if jvp is None else along(target, jvp)
     if order < 1:
         raise CannotDifferentiate(
             f"The order of a derivative is 1 or more, not {order}.", fix="Leave out `--order`."
         )
     inputs = read(target)
     refuse_types(inputs, target.name)
-    done = run(target, inputs, choose(inputs, target, wrt), order)
+    inputs = inputs if vjp is None else replace(inputs, then=weighed(target, vjp))
+    first: Mode | None = None if jvp is None else "forward"
+    done = run(target, inputs, replace(choose(inputs, target, wrt), first=first), order)
     report = check(done)
     partials = _partials(done)
     return Gradient(

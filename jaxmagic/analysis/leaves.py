@@ -65,9 +65,15 @@ class Inputs:
 
     leaves: tuple[Leaf, ...]
     rebuild: Rebuild
+    then: Callable[[Any], Any] | None = None
 
     def call(self, function: Callable[..., Any], replaced: Mapping[int, Any]) -> Any:
-        """Call with some leaves (by index) replaced."""
+        """Call with some leaves (by index) replaced; `then` makes something of what is returned."""
+        value = self.returned(function, replaced)
+        return value if self.then is None else self.then(value)
+
+    def returned(self, function: Callable[..., Any], replaced: Mapping[int, Any]) -> Any:
+        """What the user's function itself returns, called here and nowhere else."""
         values = [replaced.get(i, leaf.value) for i, leaf in enumerate(self.leaves)]
         owner, args, kwargs = self.rebuild(values)
         if owner is None:

@@ -40,7 +40,7 @@ def repeating() -> Iterator[None]:
 def is_slip(error: Exception) -> bool:
     """Whether jaxmagic's own code raised an error without meaning to."""
     last = _last(error.__traceback__)
-    if last is None or isinstance(error, JaxmagicError) or last is Inputs.call.__code__:
+    if last is None or isinstance(error, JaxmagicError) or last is Inputs.returned.__code__:
         return False
     if not program.is_ours(last.co_filename) or type(error).__module__.split(".")[0] in ("jax", "jaxlib"):
         return False

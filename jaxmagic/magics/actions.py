@@ -11,6 +11,7 @@ from typing import Any
 from jaxmagic.errors import BadLine, BadTarget
 from jaxmagic.magics.commands import Command, imported
 from jaxmagic.magics.contenders import Contenders
+from jaxmagic.magics.expression import read
 from jaxmagic.magics.grammar import Request
 from jaxmagic.results import Devices
 from jaxmagic.target import Target
@@ -48,6 +49,19 @@ class Call:
 def look(call: Call) -> Any:
     """Hand the target to the analysis."""
     return imported(call.command.analysis)(call.target(), **call.passed())
+
+
+def differentiate(call: Call) -> Any:
+    """The same; directions and weights are expressions of the user's."""
+    options = call.request.options
+    given = {name: _evaluated(call, options[name]) for name in ("jvp", "vjp") if options[name] is not None}
+    hess = {"hess": True} if options["hess"] else {}
+    return imported(call.command.analysis)(call.target(), **call.passed(), **hess, **given)
+
+
+def _evaluated(call: Call, text: str) -> Any:
+    expression = read(text, call.command.name, call.scope)
+    return expression.value_of(expression.tree, call.scope)
 
 
 def look_at_stage(call: Call) -> Any:

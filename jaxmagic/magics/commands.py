@@ -89,6 +89,7 @@ ROWS = (
         summary="Differentiate a function: its value and every partial derivative by name, checked.",
         analysis="jaxmagic.analysis.gradient:derive",
         result="Gradient",
+        action="jaxmagic.magics.actions:differentiate",
         options=(
             Option(name="wrt", short="w", metavar="NAMES", kind=names(), help="by these inputs only: a,b"),
             Option(
@@ -99,6 +100,19 @@ ROWS = (
                 default=1,
                 help="1 for the gradient or Jacobian, 2 for the Hessian, … up to 8",
             ),
+            Option(name="hess", default=False, help="the Hessian: the same as --order 2"),
+            Option(
+                name="jvp",
+                metavar="DIRECTION",
+                kind=word("an expression without blanks"),
+                help="along this direction only: what is added to the first input, or a dict by name",
+            ),
+            Option(
+                name="vjp",
+                metavar="WEIGHTS",
+                kind=word("an expression without blanks"),
+                help="of the outputs' sum, weighed by these: a number for each output",
+            ),
             DEVICE,
             OUTPUT,
         ),
@@ -107,6 +121,7 @@ ROWS = (
             ("%jaxgrad height(2.0, speed=20.0)", "the derivative by each input"),
             ("%jaxgrad --wrt speed height(2.0, speed=20.0)", "by one of them"),
             ("%jaxgrad --order 2 jnp.sin(t)", "the second derivative"),
+            ("%jaxgrad --jvp v f(x)", "the derivative of f along v"),
         ),
     ),
     Command(

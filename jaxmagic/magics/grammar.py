@@ -55,9 +55,9 @@ def names() -> Kind:
     return Kind(says="names with commas and no blanks between them (a,b)", read=_names, show=",".join)
 
 
-def word() -> Kind:
+def word(says: str = "a name") -> Kind:
     """Any one word."""
-    return Kind(says="a name", read=_word)
+    return Kind(says=says, read=_word)
 
 
 def _within(value: Any, low: float, high: float) -> Any:
