@@ -214,14 +214,15 @@ class Statements(Expressions):
         if env.get(name, Held(static=False)).value is not None:
             raise self.varying(target.value)
         value = self.lower(node.value, env)
-        new = self.stored(target, value, node.value, env)
+        seen = self.fact(target.value)
+        fact = seen if seen.forms else self.facts.touched(self.unit, node, name)
+        new = self.stored(target, value, node.value, env, fact)
         env[name] = Held(static=False)
         return [assign(name, new, node)]
 
-    def stored(self, target: ast.Subscript, value: Value, old: ast.expr, env: Env) -> ast.expr:
-        """The array after the store."""
+    def stored(self, target: ast.Subscript, value: Value, old: ast.expr, env: Env, fact: Fact) -> ast.expr:
+        """The array after the store, given what is known of it before."""
         base = load(target.value.id)  # type: ignore[attr-defined]
-        fact = self.fact(target.value)
         if is_whole(target.slice):
             if not value.is_plain:
                 raise self.varying(old)
@@ -241,7 +242,7 @@ class Statements(Expressions):
     def _whole(self, base: ast.Name, fact: Fact, value: ast.expr, old: ast.expr) -> ast.expr:
         """`x[:] = value`: the value itself where it has the shape and dtype."""
         own = self.fact(old)
-        if isinstance(old, ast.BinOp) and not own.forms:
+        if isinstance(old, ast.BinOp) and not own.forms and _is_all_of(old.left, base.id):
             own = self._augmented(old, fact)
         fits = own.shape is not None and own.shape == fact.shape and own.dtype == fact.dtype and own.is_array
         if fits:
@@ -256,6 +257,8 @@ class Statements(Expressions):
     def _augmented(self, old: ast.BinOp, fact: Fact) -> Fact:
         """What `x + v` is where `x += v` was watched: `x`'s own dtype when `v`'s is no wider."""
         other = self.fact(old.right)
+        if isinstance(old.right, ast.Constant):
+            other = Fact(frozenset({form_of(old.right.value)}))
         shapes_fit = other.is_scalar or (
             other.ndim is not None and fact.ndim is not None and other.ndim <= fact.ndim
         )
@@ -1102,6 +1105,13 @@ def _dtype(name: str) -> ast.expr:
     for part in ast.walk(typed):
         part.done = True  # type: ignore[attr-defined]
     return typed
+
+
+def _is_all_of(node: ast.expr, name: str) -> bool:
+    """Whether an expression is `x`, or `x[:]`."""
+    if isinstance(node, ast.Subscript):
+        return is_whole(node.slice) and _is_all_of(node.value, name)
+    return isinstance(node, ast.Name) and node.id == name
 
 
 def _constant_kind(node: ast.expr) -> str:
