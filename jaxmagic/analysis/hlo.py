@@ -100,8 +100,7 @@ class Instruction(NamedTuple):
     @property
     def scope(self) -> str:
         """The name that JAX gave the operation: `jit(f)/while/body/add`."""
-        found = OP_NAME.search(self.attributes)
-        return found[1] if found else ""
+        return _scope(self.attributes)
 
 
 @dataclass(slots=True)
@@ -153,17 +152,29 @@ def read(text: str) -> Module:
 
 def _instruction(match: re.Match[str]) -> Instruction:
     attributes = match["attributes"]
-    frame = FRAME.search(attributes)
     return Instruction(
         name=match["name"],
         type=read_type(match["type"]),
         opcode=match["opcode"],
         operands=_operands(match["operands"]),
         attributes=attributes,
-        frame=int(frame[1]) if frame else 0,
+        frame=_frame(attributes),
         root=match["root"] is not None,
         at=match.start(),
     )
+
+
+# The turns of an unrolled loop have the same attributes, place and name included.
+@lru_cache(maxsize=1024)
+def _frame(attributes: str) -> int:
+    found = FRAME.search(attributes)
+    return int(found[1]) if found else 0
+
+
+@lru_cache(maxsize=1024)
+def _scope(attributes: str) -> str:
+    found = OP_NAME.search(attributes)
+    return found[1] if found else ""
 
 
 @lru_cache(maxsize=4096)

@@ -149,11 +149,12 @@ def _parts(params: Mapping[str, Any]) -> Iterator[Any]:
 def _all_from(traced: Traced) -> bool:
     """Whether every equation of the user's was made in this very trace."""
     places = Places(traced.mark)
-    return all(
-        places.is_new(equation.source_info.traceback, _boundary(program))
-        for program in every_program(traced.stage.jaxpr)
-        for equation in program.eqns
-    )
+    return all(_is_new(program, places) for program in every_program(traced.stage.jaxpr))
+
+
+def _is_new(jaxpr: Any, places: Places) -> bool:
+    boundary = _boundary(jaxpr)
+    return all(places.is_new(equation.source_info.traceback, boundary) for equation in jaxpr.eqns)
 
 
 # -- where equations come from ---------------------------------------------------------------------
@@ -279,6 +280,11 @@ def _is_installed(file: str, but: str = "\0") -> bool:
 
 # Their inner programs say how two elements are combined; they are no equations of the program.
 _COMBINERS = re.compile(r"reduce|scatter|select_and|argm|cum|sort")
+
+
+@functools.cache
+def _combines(primitive: str) -> bool:
+    return _COMBINERS.match(primitive) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +425,7 @@ def opened(jaxpr: Any) -> Any:
 def inner_programs(equation: Any) -> list[tuple[Any, int | None]]:
     """The programs inside an equation, and how often each runs when the equation runs once."""
     name, params = equation.primitive.name, equation.params
-    if not params or _COMBINERS.match(name):
+    if not params or _combines(name):
         return []
     inner = list(jax.extend.core.jaxprs_in_params(params))
     times = _TIMES[name](params) if name in _TIMES else 1
