@@ -12,8 +12,8 @@ import functools
 import importlib.util
 import json
 import math
-import pickle
 import pathlib
+import pickle
 import signal
 import statistics
 import subprocess
