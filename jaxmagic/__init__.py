@@ -28,6 +28,8 @@ _HOMES = {
     "Trace": "jaxmagic.results",
     "Gradient": "jaxmagic.results",
     "Benchmark": "jaxmagic.results",
+    "Comparison": "jaxmagic.results",
+    "Sweep": "jaxmagic.results",
     "Devices": "jaxmagic.results",
     "Port": "jaxmagic.results",
 }

@@ -126,6 +126,9 @@ def values_of(option):
     return {
         "N": st.integers(1, 8),
         "SECONDS": st.floats(0.01, 3600.0),
+        "VARIABLE": st.from_regex(r"[a-z]_[a-z0-9]*", fullmatch=True),
+        "DTYPES": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
+        "N=LOW..HIGH": st.tuples(st.just("n"), st.floats(1, 1e3), st.floats(1.1e3, 1e9)),
         "NAMES": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
         "DIRECTION": st.from_regex(r"[a-z]+(\[\d\])?", fullmatch=True),
         "WEIGHTS": st.from_regex(r"[a-z]+\(\d\)", fullmatch=True),

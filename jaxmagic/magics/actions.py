@@ -13,7 +13,7 @@ from jaxmagic.magics.commands import Command, imported
 from jaxmagic.magics.contenders import Contenders
 from jaxmagic.magics.expression import read
 from jaxmagic.magics.grammar import Request
-from jaxmagic.results import Devices
+from jaxmagic.results import Benchmark, Devices
 from jaxmagic.target import Target
 
 Watch = Callable[[Any, float], None]
@@ -27,7 +27,9 @@ class Call:
         command: its row.
         request: its line, understood.
         scope: the names that its expression sees.
-        target: finds what is looked at, from the line or from the body that ran.
+        target: finds what is looked at, from the line or from the body that ran; values by keyword
+            stand for the names of that kind in the line's expression.
+        keep: gives the user a result under a name.
         watch: takes a result that is not finished, and the share that is done; None for nobody.
         contenders: the labelled lines of a race.
         cell: whether it has a body.
@@ -36,7 +38,8 @@ class Call:
     command: Command
     request: Request
     scope: dict[str, Any]
-    target: Callable[[], Target]
+    target: Callable[..., Target]
+    keep: Callable[[str, Any], None] = lambda _, __: None
     watch: Watch | None = None
     contenders: Contenders = field(default_factory=Contenders)
     cell: bool = False
@@ -78,12 +81,69 @@ def opening(call: Call) -> str:
 
 
 def race(call: Call) -> Any:
-    """A race of NumPy against JAX, or of the labelled contenders of a cell."""
-    if not call.contenders.functions:
-        return imported(call.command.analysis)(call.target(), watch=call.watch, **call.passed())
-    run = imported("jaxmagic.bench.race:run_labelled")
+    """A race, kept and set beside an earlier one as its line says."""
+    options = call.request.options
+    way = _way(call)
+    before = _kept(options["compare"], call.scope) if options["compare"] else None
+    result = _WAYS[way](call, {"budget": options["budget"] or _SECONDS.get(way, 2.0), "watch": call.watch})
+    if options["result"]:
+        call.keep(options["result"], result)
+    return imported("jaxmagic.bench.comparison:compare")(before, result) if before else result
+
+
+def _way(call: Call) -> str:
+    """What kind of race it is: "" for the plain one."""
+    given = call.request.options
+    ways = [f"`--{way}`" for way in ("grad", "dtype", "sweep") if given[way]]
+    ways += ["labelled contenders"] * bool(call.contenders.functions)
+    ways += ["`--compare`"] * bool(given["sweep"] and given["compare"])
+    if len(ways) > 1:
+        raise BadLine(f"{ways[0]} and {ways[1]} do not go together.", fix="Race them one after the other.")
+    return ways[0].strip("`-") if ways else ""
+
+
+def _kept(name: str, scope: dict[str, Any]) -> Benchmark:
+    found = scope.get(name)
+    if not isinstance(found, Benchmark):
+        raise BadTarget(f"`{name}` is no race.", fix=f"Keep one first: `%jaxbench -r {name} f(x)`.")
+    return found
+
+
+def _race_plain(call: Call, given: dict[str, Any]) -> Any:
+    return imported(call.command.analysis)(call.target(), **given)
+
+
+def _race_gradient(call: Call, given: dict[str, Any]) -> Any:
+    return imported(call.command.analysis)(call.target(), grad=True, **given)
+
+
+def _race_labelled(call: Call, given: dict[str, Any]) -> Any:
     functions, inputs = call.contenders.functions, tuple(call.contenders.inputs.values())
-    return run(functions, inputs, watch=call.watch, **call.passed())
+    return imported("jaxmagic.bench.race:run_labelled")(functions, inputs, **given)
+
+
+def _race_precisions(call: Call, given: dict[str, Any]) -> Any:
+    dtypes = call.request.options["dtype"]
+    return imported("jaxmagic.bench.race:run_precisions")(call.target(), dtypes, **given)
+
+
+def _race_sizes(call: Call, given: dict[str, Any]) -> Any:
+    name, low, high = call.request.options["sweep"]
+    if not call.request.expr:
+        raise BadLine("`--sweep` needs an expression on its line.", fix="Write `--sweep n=100..1e6 f(n)`.")
+    sizes = imported("jaxmagic.bench.sweep:sizes")(low, high)
+    return imported("jaxmagic.bench.sweep:run")(lambda n: call.target(**{name: n}), name, sizes, **given)
+
+
+_WAYS: dict[str, Callable[[Call, dict[str, Any]], Any]] = {
+    "": _race_plain,
+    "grad": _race_gradient,
+    "dtype": _race_precisions,
+    "sweep": _race_sizes,
+    "labelled contenders": _race_labelled,
+}
+# Seconds that a kind of race takes unless its line says otherwise; 2 where it is not listed.
+_SECONDS = {"sweep": 10.0}
 
 
 def port(call: Call) -> Any:

@@ -116,12 +116,20 @@ def _call(
     shell: InteractiveShell,
     ran: Ran | None = None,
 ) -> actions.Call:
-    def found() -> Target:
+    def found(names: dict[str, Any]) -> Target:
         if request.expr or ran is None:
-            return find.from_text(request.expr, command.name, scope, bare=command.without)
+            seen = {**scope, **names} if names else scope
+            return find.from_text(request.expr, command.name, seen, bare=command.without)
         return target_of(shell, ran, command.name, bare=command.without)
 
-    def target() -> Target:
-        return replace(found(), labels=labels(shell, ran.body if ran else None))
+    def target(**names: Any) -> Target:
+        return replace(found(names), labels=labels(shell, ran.body if ran else None))
 
-    return actions.Call(command=command, request=request, scope=scope, target=target, cell=ran is not None)
+    return actions.Call(
+        command=command,
+        request=request,
+        scope=scope,
+        target=target,
+        keep=shell.user_ns.__setitem__,
+        cell=ran is not None,
+    )

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from jaxmagic.magics.grammar import HELP, Option, choice, integer, names, number, word
+from jaxmagic.magics.grammar import HELP, Option, choice, integer, name, names, number, span, word
 
 DEVICE = Option(
     name="device",
@@ -31,6 +31,7 @@ class Command:
         action: "module:function" in magics that carries it out, from a `Call` to a result or None.
         analysis: "module:function" that does the work, imported when it is first needed.
         result: the name of its result's class in `jaxmagic.results`.
+        others: classes of results that some of its options make.
         options: besides `--help`.
         passes: the options that the analysis takes, by the same names.
         takes: what stands after the options, in the help.
@@ -45,6 +46,7 @@ class Command:
     analysis: str
     result: str
     action: str = "jaxmagic.magics.actions:look"
+    others: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     passes: tuple[str, ...] = ()
     takes: str = "EXPR"
@@ -52,6 +54,11 @@ class Command:
     without: bool = False
     labels: bool = False
     examples: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The names of all classes of its results."""
+        return (self.result, *self.others)
 
 
 ROWS = (
@@ -136,17 +143,47 @@ ROWS = (
                 short="b",
                 metavar="SECONDS",
                 kind=number(0.01, 3600.0),
-                default=2.0,
-                help="how long to measure, at most (2 by default)",
+                help="how long to measure, at most (2 by default, 10 for a sweep)",
+            ),
+            Option(name="grad", short="g", default=False, help="race the function with its gradient too"),
+            Option(
+                name="dtype",
+                short="t",
+                metavar="DTYPES",
+                kind=names(),
+                help="race precisions: float32,float64",
+            ),
+            Option(
+                name="sweep",
+                short="s",
+                metavar="N=LOW..HIGH",
+                kind=span(),
+                help="race at growing sizes: n=100..1e6",
+            ),
+            Option(
+                name="result",
+                short="r",
+                metavar="VARIABLE",
+                kind=name(),
+                help="keep the result in this variable",
+            ),
+            Option(
+                name="compare",
+                short="c",
+                metavar="VARIABLE",
+                kind=name(),
+                help="set the race beside one that was kept",
             ),
             DEVICE,
             OUTPUT,
         ),
-        passes=("budget",),
+        others=("Comparison", "Sweep"),
         labels=True,
         examples=(
             ("%jaxbench np.sort(x)", "NumPy, JAX and jit on one line of code"),
             ("%jaxbench --budget 10 heat(u, 0.1)", "a function of yours, measured for longer"),
+            ("%jaxbench --sweep n=100..1e6 np.sort(np.random.rand(n))", "from which size on jit is ahead"),
+            ("%jaxbench -r before heat(u, 0.1)", "keep the race; later `--compare before heat(u, 0.1)`"),
             ("%%jaxbench", "a cell with one labelled contender a line: `mine: f(x)`"),
         ),
     ),

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Any
 
 from jaxmagic.errors import BadLine
@@ -55,6 +56,20 @@ def names() -> Kind:
     return Kind(says="names with commas and no blanks between them (a,b)", read=_names, show=",".join)
 
 
+def name() -> Kind:
+    """A name as Python has them."""
+    return Kind(says="a Python name", read=_name)
+
+
+def span() -> Kind:
+    """Sizes of something, from one to another: `n=100..1e6` is ("n", 100.0, 1e6)."""
+    return Kind(
+        says="a name and growing sizes from 1 on (n=100..1e6)",
+        read=_span,
+        show=lambda value: f"{value[0]}={value[1]!r}..{value[2]!r}",
+    )
+
+
 def word(says: str = "a name") -> Kind:
     """Any one word."""
     return Kind(says=says, read=_word)
@@ -71,6 +86,21 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(found):
         raise ValueError(text)
     return found
+
+
+def _name(text: str) -> str:
+    if not text.isidentifier() or iskeyword(text):
+        raise ValueError(text)
+    return text
+
+
+def _span(text: str) -> tuple[str, float, float]:
+    called, _, ends = text.partition("=")
+    low, _, high = ends.partition("..")
+    start, end = float(low), float(high)
+    if not 1 <= start < end < math.inf:
+        raise ValueError(text)
+    return _name(called), start, end
 
 
 def _word(text: str) -> str:

@@ -53,8 +53,8 @@ def unload(shell: InteractiveShell) -> None:
     for matchers in _matchers(shell):
         matchers[:] = [item for item in matchers if not _is_ours(item)]
     for formatter in _formatters(shell):
-        for command in COMMANDS.values():
-            formatter.pop(f"{_RESULTS}.{command.result}", None)
+        for result in _results():
+            formatter.pop(f"{_RESULTS}.{result}", None)
 
 
 def _magic(carrier: Callable[[], Carrier], command: Command) -> Callable[..., Any]:
@@ -93,10 +93,14 @@ def _add_formatters(shell: InteractiveShell, carrier: Callable[[], Carrier]) -> 
 
     text, outputs = _formatters(shell)
     active: Any = shell.display_formatter
-    for command in COMMANDS.values():
-        text.for_type_by_name(_RESULTS, command.result, as_text)
+    for result in _results():
+        text.for_type_by_name(_RESULTS, result, as_text)
         if "text/html" in active.active_types:
-            outputs.for_type_by_name(_RESULTS, command.result, as_outputs)
+            outputs.for_type_by_name(_RESULTS, result, as_outputs)
+
+
+def _results() -> list[str]:
+    return [result for command in COMMANDS.values() for result in command.results]
 
 
 # -- completion -----------------------------------------------------------------------------------
