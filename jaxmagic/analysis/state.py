@@ -17,10 +17,14 @@ import jax
 Path: TypeAlias = tuple[Any, ...]
 
 
+# Flax calls its graph objects "pytrees" since 0.12, and "objects" before.
+_KINDS = ("Pytree", "Object", "Variable")
+
+
 def is_object(value: Any) -> bool:
     """Whether a value is one of Flax's graph objects; where Flax is not in use, none is."""
     nnx = _nnx()
-    return nnx is not None and isinstance(value, nnx.Pytree | nnx.Variable)
+    return any(isinstance(value, getattr(nnx, kind, ())) for kind in _KINDS)
 
 
 @dataclass(frozen=True, slots=True)
