@@ -832,3 +832,10 @@ def branch_never_seen(x):
     if x.sum() > 100:
         x[np.argsort(x)] = 0
     return x
+
+
+@refused("did not run", np.array([1.0, -2.0, 3.0]))
+def update_never_seen(x):
+    if x.sum() > 100:
+        x *= 2
+    return x

@@ -18,7 +18,7 @@ import numpy as np
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import obstacles
 from jaxmagic.port.check import Misfit, misfits
-from jaxmagic.port.collect import Program, collect
+from jaxmagic.port.collect import Program, Unit, collect
 from jaxmagic.port.emit import Module, execute, module_of
 from jaxmagic.port.expressions import Decisions
 from jaxmagic.port.guard import guarded
@@ -257,7 +257,17 @@ def only_names_differ(program: Program, facts: Facts) -> bool:
             obstacles.check_mutation(unit)
     except CannotPort:
         return False
-    return not any(all_stores(made.body) for made in plain.values())
+    bound_anew = all(
+        _is_bound_anew(unit, node, facts) for unit in program.units for node in ast.walk(unit.node)
+    )
+    return bound_anew and not any(all_stores(made.body) for made in plain.values())
+
+
+def _is_bound_anew(unit: Unit, node: ast.AST, facts: Facts) -> bool:
+    """Whether a node is no `x += v` on what may be an array: one that never ran may be."""
+    if not isinstance(node, ast.AugAssign) or not isinstance(node.target, ast.Name):
+        return True
+    return facts.touched(unit, node, node.target.id).is_scalar
 
 
 def _learn(found: Misfit, decisions: Decisions, lowered: Lowered, arguments: Mapping[str, Any]) -> bool:
