@@ -1,4 +1,5 @@
-"""One JupyterLab and one browser for all tests here; without them the tests are skipped, in CI they fail."""
+"""One JupyterLab and one browser for all tests here, gone before any other test (Playwright keeps an event
+loop running); without them the tests are skipped, in CI they fail."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import pytest
 from tests.browser.lab import MISSING, Browser, Lab, available
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab():
     if not available():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
@@ -17,7 +18,7 @@ def lab():
         yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(lab):
     with Browser(lab) as browser:
         yield browser
