@@ -1,5 +1,6 @@
 """A race over sizes: where the curves cross, on made-up figures and on a clock of its own."""
 
+import dataclasses
 import json
 import math
 
@@ -10,7 +11,7 @@ from jaxmagic.bench import sweep
 from jaxmagic.bench.statistics import crossing
 from jaxmagic.errors import BadTarget
 from jaxmagic.pages.sweep import page
-from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Point, Sweep
+from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Note, Point, Sweep
 from jaxmagic.target import Target
 
 from .bench_tools import Clock
@@ -171,3 +172,15 @@ def test_it_ends_when_a_call_is_longer_than_its_share():
 def test_no_size_is_refused():
     with pytest.raises(BadTarget):
         sweep.run(lambda n: Target(function=np.sort), "n", [])
+
+
+def test_sizes_at_which_the_machine_was_too_busy_do_not_count():
+    wild = point(1000, 25.0)
+    busy = dataclasses.replace(wild.benchmark, notes=(Note(kind="too busy", text="…"),))
+    points = (point(100, 0.5), dataclasses.replace(wild, benchmark=busy), point(10_000, 0.8))
+    assert sweep.crossover(points) is None
+    shown = page(made(*points))
+    assert text(shown.say) == "NumPy is ahead at every size tried."
+    assert [text(note.words) for note in shown.notes] == [
+        "The machine was too busy to tell who is ahead at 1,000."
+    ]

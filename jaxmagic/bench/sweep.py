@@ -126,7 +126,7 @@ class _Walk:
 def crossover(points: Sequence[Point]) -> Interval | None:
     """Where jit overtakes NumPy for good; the range from the ends of the ratios' intervals."""
     found = [
-        (point.size, point.benchmark.speedups.get(JIT, {}).get(NUMPY)) for point in points if _agree(point)
+        (point.size, point.benchmark.speedups.get(JIT, {}).get(NUMPY)) for point in points if _counts(point)
     ]
     curve = [(size, times) for size, times in found if times is not None]
     at = [size for size, _ in curve]
@@ -140,5 +140,7 @@ def crossover(points: Sequence[Point]) -> Interval | None:
     )
 
 
-def _agree(point: Point) -> bool:
-    return point.benchmark.agreement.ok is True
+def _counts(point: Point) -> bool:
+    """Whether the results agree and the ratio can be trusted."""
+    found = point.benchmark
+    return found.agreement.ok is True and not any(note.kind == "too busy" for note in found.notes)

@@ -89,13 +89,17 @@ def _notes(result: Sweep) -> tuple[Aside, ...]:
         for point in result.points
         if point.benchmark.agreement.ok is False
     ]
+    busy = [f"{point.size:,}" for point in result.points if _was_busy(point)]
+    unsure = [f"The machine was too busy to tell who is ahead at {units.listed(busy)}."] if busy else []
     obstacles = [
         f"{label(side.name)}: {side.obstacle}"
         for point in result.points
         for side in point.benchmark.contenders.values()
         if side.obstacle
     ]
-    return stopped + tuple(Aside(words=spell(text)) for text in dict.fromkeys(own + different + obstacles))
+    return stopped + tuple(
+        Aside(words=spell(text)) for text in dict.fromkeys(own + unsure + different + obstacles)
+    )
 
 
 def _chart(result: Sweep) -> Chart:
@@ -164,7 +168,11 @@ def _ratio(times: Interval | None) -> str:
     return f"{number} times as fast ({range_})"
 
 
+def _was_busy(point: Point) -> bool:
+    return any(note.kind == "too busy" for note in point.benchmark.notes)
+
+
 def _speedup(point: Point) -> Interval | None:
-    if point.benchmark.agreement.ok is not True:
+    if point.benchmark.agreement.ok is not True or _was_busy(point):
         return None
     return point.benchmark.speedups.get(JIT, {}).get(NUMPY)
