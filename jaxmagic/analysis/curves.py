@@ -18,7 +18,7 @@ from jaxmagic.analysis.repeat import CannotRepeatError, repeating
 from jaxmagic.results import Curve
 
 PATIENCE = 2.0  # seconds for a function that is called point by point
-POINTS, FEWER = 241, 41  # on the grid; where every point is its own call of the function
+POINTS, FEWER = 161, 41  # on the grid; where every point is its own call of the function
 
 
 def curve(run: Run) -> Curve | None:
