@@ -88,6 +88,16 @@ def test_nothing_is_left_behind_after_use(shell, fakes):
     assert after == before
 
 
+def test_unloading_gives_the_default_device_back(shell):
+    import jax
+
+    before = jax.config.jax_default_device
+    shell.run_line_magic("jaxdevice", "cpu:0")
+    assert str(jax.config.jax_default_device) != str(before)
+    shell.run_line_magic("unload_ext", "jaxmagic")
+    assert jax.config.jax_default_device == before
+
+
 def test_unloading_gives_names_back(shell):
     shell.run_line_magic("unload_ext", "jaxmagic")
     with pytest.raises(UsageError, match="not found"):

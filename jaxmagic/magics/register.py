@@ -6,6 +6,7 @@ the magics out is imported when the first of them runs: loading costs little.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ def load(shell: InteractiveShell) -> None:
 def unload(shell: InteractiveShell) -> None:
     """Remove all of it, live views included; what was never there is no error."""
     onshow.close(shell)
+    _give_back_the_device()
     for magics in shell.magics_manager.magics.values():
         for name in [name for name, function in magics.items() if _is_ours(function)]:
             del magics[name]
@@ -55,6 +57,13 @@ def unload(shell: InteractiveShell) -> None:
     for formatter in _formatters(shell):
         for result in _results():
             formatter.pop(f"{_RESULTS}.{result}", None)
+
+
+def _give_back_the_device() -> None:
+    """Undo `%jaxdevice NAME`, which cannot have run where its analysis was never imported."""
+    devices = sys.modules.get("jaxmagic.analysis.devices")
+    if devices is not None:
+        devices.reset()
 
 
 def _magic(carrier: Callable[[], Carrier], command: Command) -> Callable[..., Any]:
