@@ -233,6 +233,10 @@ class Browser:
             page.wait_for_function(_IDLE, timeout=60_000)
         return page
 
+    def forget_missing_models(self) -> None:
+        """Forget what the widget manager tells the console, and no reader, of widgets without a kernel."""
+        self.console[:] = [line for line in self.console if "widget model not found" not in line]
+
     def command(self, page, command: str, arguments: dict | None = None) -> None:
         page.evaluate(
             "([c, a]) => window.jupyterapp.commands.execute(c, a).then(() => true)",

@@ -287,5 +287,4 @@ def test_reopened_without_a_kernel_it_is_a_picture(lab, browser):
     assert page.locator(".jm-static img").count() == 2
     assert page.locator(".jm-static img").nth(0).evaluate("(image) => image.naturalWidth") > 300
     page.close()
-    # What JupyterLab's widget manager says of every widget that has no kernel.
-    browser.console[:] = [line for line in browser.console if "widget model not found" not in line]
+    browser.forget_missing_models()

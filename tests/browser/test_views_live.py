@@ -331,7 +331,7 @@ def test_a_stage_that_was_opened_is_in_the_saved_notebook(open_notebook, browser
         assert "HloModule" in page.locator(".jm-static").inner_text()
         assert page.evaluate("() => [...(window.junk || [])]") == []
         page.close()
-    browser.console[:] = [line for line in browser.console if "widget model not found" not in line]
+    browser.forget_missing_models()
 
 
 @pytest.fixture(scope="module")
@@ -365,16 +365,16 @@ def reads_well(page):
 
 def test_reopened_without_a_kernel_by_its_author(saved, open_notebook, browser):
     reads_well(open_notebook(saved.name, run=False))
-    # The widget manager says to the console what no reader sees.
-    browser.console[:] = [line for line in browser.console if "widget model not found" not in line]
+    browser.forget_missing_models()
 
 
-def test_reopened_by_somebody_who_does_not_trust_it(saved, open_notebook):
+def test_reopened_by_somebody_who_does_not_trust_it(saved, open_notebook, browser):
     strange = saved.with_name("strange.ipynb")
     notebook = json.loads(saved.read_text(encoding="utf-8"))
     notebook["cells"][2]["source"] += "\n# another hand"
     strange.write_text(json.dumps(notebook), encoding="utf-8")
     reads_well(open_notebook(strange.name, run=False))
+    browser.forget_missing_models()
 
 
 @pytest.fixture(scope="module")
