@@ -2,12 +2,13 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 
 import pytest
 
-from jaxmagic.bench.instruments import TimeIsUp, cut_off
+from jaxmagic.bench.instruments import TimeIsUp, cut_off, interrupts_heard
 
 
 def spin():
@@ -97,3 +98,31 @@ def test_the_users_own_alarm_is_as_before():
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+def test_an_interrupt_that_python_drops_comes_again():
+    class Dropping:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def drop():
+        Dropping()
+        time.sleep(30)
+
+    before = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt), interrupts_heard():
+        drop()
+    assert sys.unraisablehook is before
+
+
+def test_other_dropped_exceptions_go_where_they_went(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(what.exc_type))
+
+    class Dropping:
+        def __del__(self):
+            raise ValueError
+
+    with interrupts_heard():
+        Dropping()
+    assert told == [ValueError]

@@ -18,7 +18,7 @@ from jaxmagic.bench import agreement, inputs, statistics
 from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.conditions import Load, conditions
 from jaxmagic.bench.contenders import Side
-from jaxmagic.bench.instruments import Instruments, TimeIsUp
+from jaxmagic.bench.instruments import Instruments, TimeIsUp, interrupts_heard
 from jaxmagic.bench.notes import CORES_OF, notes
 from jaxmagic.bench.sampling import Record, time_calls
 from jaxmagic.bench.sampling import race as take_turns
@@ -86,7 +86,7 @@ class Course:
         self.load = self.tools.load()
         self.wide = inputs.is_64_bit((self.target.args, dict(self.target.kwargs)))
         try:
-            with _randomness_kept():
+            with interrupts_heard(), _randomness_kept():
                 line_up(self)
                 self.compare()
                 self.await_quiet()

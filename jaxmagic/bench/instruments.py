@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import gc
 import random
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -70,6 +72,28 @@ def cut_off(seconds: float) -> Iterator[None]:
 
 def _is_spared(code: CodeType) -> bool:
     return code.co_filename in _SPARED_FILES or code.co_name in _SPARED_NAMES
+
+
+@contextmanager
+def interrupts_heard() -> Iterator[None]:
+    """Ctrl-C that came where Python drops exceptions (a weak reference's callback) comes again."""
+    dropped = sys.unraisablehook
+    again: list[threading.Timer] = []
+
+    def heard(what: sys.UnraisableHookArgs) -> None:
+        if what.exc_type is None or not issubclass(what.exc_type, KeyboardInterrupt):
+            dropped(what)
+            return
+        again.append(threading.Timer(AGAIN, _thread.interrupt_main))
+        again[-1].start()
+
+    sys.unraisablehook = heard
+    try:
+        yield
+    finally:
+        sys.unraisablehook = dropped
+        for timer in again:
+            timer.cancel()
 
 
 def own_work(seconds: float = 0.02) -> float:

@@ -92,7 +92,11 @@ class PageView(anywidget.AnyWidget):
         return [waits(tab) for tab in self._page.tabs]
 
     def _tab(self, message: State) -> State:
-        return {"tab": message["tab"], "content": _content(self._page.tabs[message["tab"]])}
+        try:
+            content = _content(self._page.tabs[message["tab"]])
+        except KeyboardInterrupt as interrupt:  # ends the making of this tab, and nothing else is under way
+            content = _failed(interrupt)
+        return {"tab": message["tab"], "content": content}
 
     def _rows(self, message: State) -> State:
         first = int(message["row"])
@@ -127,10 +131,14 @@ def _content(tab: Tab) -> State:
     """A tab's blocks as HTML with a place for each part that the module draws."""
     try:
         blocks = tab.blocks.get()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - display never raises; its words say why
-        return {"html": html.broken(error, _medium([])), "parts": [], "failed": True}
+    except Exception as error:  # noqa: BLE001 - display never raises; its words say why
+        return _failed(error)
     parts: list[State] = []
     return {"html": html.fragment(blocks, _medium(parts)), "parts": parts}
+
+
+def _failed(error: BaseException) -> State:
+    return {"html": html.broken(error, _medium([])), "parts": [], "failed": True}
 
 
 def _medium(parts: list[State]) -> html.Medium:
