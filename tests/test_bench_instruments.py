@@ -107,7 +107,7 @@ def test_an_interrupt_that_python_drops_comes_again():
 
     def drop():
         Dropping()
-        time.sleep(30)
+        spin()
 
     before = sys.unraisablehook
     with pytest.raises(KeyboardInterrupt), interrupts_heard():
