@@ -11,6 +11,7 @@ import pytest
 
 from jaxmagic.errors import BadLine, BadTarget
 from jaxmagic.magics import find
+from jaxmagic.magics.callee import unwrapped
 from jaxmagic.magics.expression import read
 from jaxmagic.target import ArrayType
 
@@ -103,7 +104,7 @@ def test_a_method_and_a_made_function_are_the_users(scope):
     assert found("model.encode(x)", scope).function == scope["model"].encode
     made = found("jax.grad(layer)(x, w)", scope)
     assert made.name == "jax.grad(layer)"
-    assert find.unwrapped(made.function) is layer
+    assert unwrapped(made.function) is layer
 
 
 def test_a_flax_module_is_the_function(scope):

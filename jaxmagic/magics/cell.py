@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jaxmagic.errors import BadTarget
 from jaxmagic.magics import find
+from jaxmagic.magics.callee import names_callee, users_own
 from jaxmagic.magics.expression import Expression
+from jaxmagic.magics.parts import calls_run_once, is_chain
 from jaxmagic.target import Target
 
 if TYPE_CHECKING:
@@ -223,7 +225,7 @@ def _last_expression(body: Body) -> Expression | None:
         return None
     tree = copy.deepcopy(node.value)
     text = ast.get_source_segment(body.source, tree)
-    if text is None or find.is_chain(find.peeled(tree)):
+    if text is None or is_chain(find.peeled(tree)):
         return None
     return Expression(text=text, tree=tree, file=body.file, line=tree.lineno, column=tree.col_offset)
 
@@ -255,7 +257,7 @@ def _keeping(
 def _parts(tree: ast.expr) -> list[ast.expr]:
     """What is kept: the function, the arguments, and the calls inside that run exactly once."""
     root = find.peeled(tree)
-    calls = find.calls_run_once(root)
+    calls = calls_run_once(root)
     if not isinstance(root, ast.Call):
         return list(calls)
     args = [arg.value if isinstance(arg, ast.Starred) else arg for arg in root.args]
@@ -320,7 +322,7 @@ def _target_of_last(
     last: Expression, kept: Mapping[int, Any], magic: str, scope: dict[str, Any]
 ) -> Target | None:
     root = find.peeled(last.tree)
-    if isinstance(root, ast.Call) and find.names_callee(root) and find.users_own(kept.get(id(root.func))):
+    if isinstance(root, ast.Call) and names_callee(root) and users_own(kept.get(id(root.func))):
         args, kwargs = find.arguments(root, lambda node: kept[id(node)])
         return find.call_target(last, root, kept[id(root.func)], args, kwargs)
     if any(isinstance(node, ast.Await) for node in ast.walk(root)):
@@ -331,7 +333,7 @@ def _target_of_last(
 
 def _last_function(body: Body, scope: Mapping[str, Any]) -> str | None:
     names = [name for node in body.nodes for name in _defined(node)]
-    return next((name for name in reversed(names) if find.users_own(scope.get(name))), None)
+    return next((name for name in reversed(names) if users_own(scope.get(name))), None)
 
 
 def _defined(node: ast.stmt) -> list[str]:

@@ -11,6 +11,7 @@ from jaxmagic.errors import BadTarget
 from jaxmagic.magics import find
 from jaxmagic.magics.cell import Body
 from jaxmagic.magics.expression import Expression, fresh
+from jaxmagic.magics.parts import Input, inputs_of, is_chain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ def labelled(nodes: Sequence[ast.stmt]) -> list[ast.AnnAssign]:
     """The statements `label: expression` that a body ends with (a type such as `x: int` is none)."""
     found: list[ast.AnnAssign] = []
     for node in reversed(nodes):
-        if not isinstance(node, ast.AnnAssign) or node.value is not None or find.is_chain(node.annotation):
+        if not isinstance(node, ast.AnnAssign) or node.value is not None or is_chain(node.annotation):
             break
         found.insert(0, node)
     return found
@@ -41,11 +42,9 @@ def line_up(nodes: Sequence[ast.AnnAssign], body: Body, magic: str, scope: dict[
     if len(expressions) < len(nodes):
         raise BadTarget("Two contenders have the same label.", fix="Give each line a label of its own.")
     inputs: dict[str, Any] = {}
-    parts: dict[str, list[find.Input]] = {}
+    parts: dict[str, list[Input]] = {}
     for label, expression in expressions.items():
-        parts[label] = [
-            _shared(item, inputs) for item in find.inputs_of(expression, expression.tree, scope, {})
-        ]
+        parts[label] = [_shared(item, inputs) for item in inputs_of(expression, expression.tree, scope, {})]
     functions = {
         label: find.as_function(expression, expression.tree, parts[label], magic, scope, tuple(inputs))
         for label, expression in expressions.items()
@@ -63,11 +62,11 @@ def _expression(node: ast.AnnAssign, body: Body) -> Expression:
     return Expression(text=text, tree=tree, file=body.file, line=tree.lineno, column=tree.col_offset)
 
 
-def _shared(item: find.Input, inputs: dict[str, Any]) -> find.Input:
+def _shared(item: Input, inputs: dict[str, Any]) -> Input:
     """The input under the name that all contenders know it by."""
     if inputs.get(item.name, item.value) is item.value:
         inputs[item.name] = item.value
         return item
     name = fresh(item.name, set(inputs))
     inputs[name] = item.value
-    return find.Input(name, item.value, item.places)
+    return Input(name, item.value, item.places)

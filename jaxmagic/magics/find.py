@@ -7,23 +7,16 @@ expression becomes a function of the arrays that it names. See `expression.py` f
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
-import sysconfig
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxmagic.errors import BadTarget
 from jaxmagic.magics.annotations import annotated_type
-from jaxmagic.magics.expression import Expression, free_names, fresh, read, register
+from jaxmagic.magics.callee import names_callee, unwrapped, users_own
+from jaxmagic.magics.expression import Expression, read, register
+from jaxmagic.magics.parts import Input, Scope, inputs_of, is_chain
 from jaxmagic.target import Target
-
-Scope = dict[str, Any]
-# Their functions have no source of the user's: a call of one is looked at as an expression.
-ARRAY_LIBRARIES = {"numpy", "scipy", "jax", "jaxlib", "builtins", "functools", "operator", "_operator"}
-_SCOPED = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.BoolOp)
 
 
 def scope_of(user_ns: Scope, local_ns: Mapping[str, Any] | None) -> Scope:
@@ -117,51 +110,6 @@ def _signature(function: Any) -> inspect.Signature | None:
         return None
 
 
-# -- whose function it is -------------------------------------------------------------------------
-
-
-def names_callee(call: ast.Call) -> bool:
-    """Whether the callee is named, not spelt out: a lambda may capture arrays, so its call is looked into."""
-    return not any(isinstance(node, ast.Lambda) for node in ast.walk(call.func))
-
-
-def users_own(value: Any) -> bool:
-    """Whether a value is a Python-level callable of the user's, wrapped or not."""
-    if isinstance(value, type) or not callable(value):
-        return False
-    inner = unwrapped(value)
-    if isinstance(inner, types.FunctionType):
-        return not installed(inner.__code__.co_filename)
-    python_level = isinstance(inspect.getattr_static(type(inner), "__call__", None), types.FunctionType)
-    return python_level and type(inner).__module__.split(".")[0] not in ARRAY_LIBRARIES
-
-
-def unwrapped(function: Any) -> Any:
-    """What a partial, a method, a jitted or otherwise wrapped function is made from."""
-    for _ in range(100):  # a wrapper may wrap itself
-        if isinstance(function, functools.partial):
-            function = function.func
-        elif isinstance(function, types.MethodType):
-            function = function.__func__
-        elif "__wrapped__" in getattr(function, "__dict__", ()) or hasattr(type(function), "__wrapped__"):
-            function = function.__wrapped__
-        else:
-            break
-    return function
-
-
-@functools.cache
-def installed(file: str) -> bool:
-    """Whether a file belongs to Python or an installed library, not to the user."""
-    packages = ("/site-packages/", "/dist-packages/")
-    path = file.replace("\\", "/")
-    return path.startswith("<frozen") or any(p in path for p in packages) or _in_stdlib(path)
-
-
-def _in_stdlib(path: str) -> bool:
-    return path.startswith(sysconfig.get_path("stdlib").replace("\\", "/") + "/")
-
-
 # -- what stands around a call --------------------------------------------------------------------
 
 _WRAPPERS = {"print", "display", "block_until_ready", "jax.block_until_ready"}
@@ -179,25 +127,7 @@ def peeled(tree: ast.expr) -> ast.expr:
     return tree
 
 
-def is_chain(node: ast.AST) -> bool:
-    """Whether a node is a name, or attributes and constant items of one."""
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        if isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Constant):
-            return False
-        node = node.value
-    return isinstance(node, (ast.Name, ast.Constant))
-
-
 # -- any other expression -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """A part of an expression that becomes a parameter: its value and every place of it."""
-
-    name: str
-    value: Any
-    places: tuple[ast.expr, ...]
 
 
 def expression_target(
@@ -224,149 +154,6 @@ def expression_target(
         args=tuple(item.value for item in inputs),
         name=" ".join(text.split()) or "expression",
     )
-
-
-def inputs_of(
-    expression: Expression, root: ast.expr, scope: Scope, made: Mapping[int, Any]
-) -> tuple[Input, ...]:
-    """The arrays that an expression names or makes, in the order in which they stand."""
-    from jaxmagic.analysis.arrays import is_input
-
-    free = free_names(root)
-    found = _named(expression, free, scope, is_input) + _reached(expression, root, free, scope)
-    places = (place for item in found for place in item.places)
-    inside = {id(node) for place in places for node in ast.walk(place) if isinstance(node, ast.expr)}
-    found += _made(expression, root, free, inside, scope, made)
-    return tuple(sorted(_named_apart(expression, found), key=lambda item: _start(item.places[0])))
-
-
-def _start(node: ast.expr) -> tuple[int, int]:
-    return node.lineno, node.col_offset
-
-
-def _named(
-    expression: Expression, free: Sequence[ast.Name], scope: Scope, is_input: Callable[[Any], bool]
-) -> list[Input]:
-    """Names whose values are inputs; a name that there is not raises its NameError here."""
-    values: dict[str, Any] = {}
-    places: dict[str, list[ast.expr]] = {}
-    for node in free:
-        values.setdefault(node.id, expression.value_of(node, scope))
-        places.setdefault(node.id, []).append(node)
-    return [
-        Input("" if name in expression.types else name, value, tuple(places[name]))
-        for name, value in values.items()
-        if is_input(value)
-    ]
-
-
-def _reached(expression: Expression, root: ast.expr, free: Sequence[ast.Name], scope: Scope) -> list[Input]:
-    """Arrays that an expression reaches through a name: `self.weight`, `config["w"]`, `module.TABLE`."""
-    from jaxmagic.analysis.arrays import is_array, is_input
-
-    outside = {id(node) for node in free if not is_input(expression.value_of(node, scope))}
-    parents = {id(child): node for node in ast.walk(root) for child in ast.iter_child_nodes(node)}
-    found: dict[str, Input] = {}
-    for name in free:
-        if id(name) not in outside:
-            continue
-        for node in _chain_above(name, parents):
-            value = expression.value_of(node, scope)
-            if is_array(value) or (is_input(value) and not inspect.ismodule(scope.get(name.id))):
-                key = ast.unparse(node)
-                before = found[key].places if key in found else ()
-                found[key] = Input(key, value, (*before, node))
-                break
-    return list(found.values())
-
-
-def _chain_above(name: ast.expr, parents: Mapping[int, ast.AST]) -> list[ast.expr]:
-    """`a.b`, `a.b[0]`, …, as far as the steps are constant, short of a callee."""
-    steps: list[ast.expr] = []
-    node: ast.AST = name
-    while (parent := parents.get(id(node))) is not None and getattr(parent, "value", None) is node:
-        above = parents.get(id(parent))
-        if not isinstance(parent, (ast.Attribute, ast.Subscript)) or not is_chain(parent):
-            break
-        if isinstance(above, ast.Call) and above.func is parent:
-            break
-        steps.append(parent)
-        node = parent
-    return steps
-
-
-def _made(
-    expression: Expression,
-    root: ast.expr,
-    free: Sequence[ast.Name],
-    inputs: set[int],
-    scope: Scope,
-    made: Mapping[int, Any],
-) -> list[Input]:
-    """Arrays that calls inside the expression make from no array: `np.random.rand(1000)`, once."""
-    from jaxmagic.analysis.arrays import is_input
-
-    found = []
-    for call in independent_calls(root, free, inputs):
-        value = made[id(call)] if id(call) in made else expression.value_of(call, scope)
-        if is_input(value):
-            found.append(Input(ast.unparse(call.func).rpartition(".")[2], value, (call,)))
-    return found
-
-
-def independent_calls(root: ast.expr, free: Sequence[ast.Name], inputs: set[int]) -> list[ast.Call]:
-    """The outermost calls inside an expression that run exactly once and use none of its inputs."""
-    outside = {id(node) for node in free}
-    found: list[ast.Call] = []
-    within: set[int] = set()
-    for call in calls_run_once(root):
-        if id(call) not in within and _independent(call, outside, inputs):
-            found.append(call)
-            within |= {id(node) for node in ast.walk(call)}
-    return found
-
-
-def calls_run_once(root: ast.expr) -> list[ast.Call]:
-    """The calls inside an expression that run exactly once when it does, outer ones first."""
-    found: list[ast.Call] = []
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.Call) and node is not root:
-            found.append(node)
-        if not isinstance(node, _SCOPED):
-            for child in ast.iter_child_nodes(node):
-                if child is not getattr(node, "func", None):
-                    visit(child)
-
-    visit(root)
-    return found
-
-
-def _independent(call: ast.Call, outside: set[int], inputs: set[int]) -> bool:
-    nodes = list(ast.walk(call))
-    bound = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr)
-    names = (node for node in nodes if isinstance(node, ast.Name))
-    return (
-        not any(id(node) in inputs for node in nodes)
-        and not any(isinstance(node, bound) for node in nodes)
-        and all(id(node) in outside for node in names)
-    )
-
-
-def _named_apart(expression: Expression, inputs: Sequence[Input]) -> list[Input]:
-    """A name of its own for each input; one that is a name already keeps it."""
-    taken = {node.id for node in ast.walk(expression.tree) if isinstance(node, ast.Name)}
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
-    return [
-        item
-        if item.name and isinstance(item.places[0], ast.Name)
-        else Input(fresh(item.name or _letter(letters, taken), taken), item.value, item.places)
-        for item in sorted(inputs, key=lambda item: _start(item.places[0]))
-    ]
-
-
-def _letter(letters: Iterator[str], taken: set[str]) -> str:
-    return next((letter for letter in letters if letter not in taken), "input")
 
 
 # -- a function from an expression ----------------------------------------------------------------

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from jaxmagic.magics.find import installed
+from jaxmagic.magics.callee import installed
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
