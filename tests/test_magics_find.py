@@ -251,6 +251,7 @@ def test_a_missing_name_is_the_users_nameerror(scope):
     ("text", "message"),
     [
         ("f(x", "`f(x` is not a Python expression: '(' was never closed."),
+        ("f(f32[3", "`f(f32[3` is not a Python expression: '[' was never closed."),
         ("await f(x)", "`await f(x)` is not a Python expression: 'await' outside function."),
         (
             "x = 3",

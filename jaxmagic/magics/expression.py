@@ -101,7 +101,7 @@ def read(text: str, magic: str, taken: Container[str]) -> Expression:
         compile(ast.Expression(body=tree), "<expression>", "eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise BadLine(
-            f"`{_cut(text)}` is not a Python expression: {_why(error)}",
+            f"`{_cut(text)}` is not a Python expression: {_why(_own(error, masked))}",
             fix=f"Write a call, such as `%{magic} f(x)`, or another expression, such as `%{magic} x @ w`.",
         ) from None
     if isinstance(tree, ast.Tuple) and not tree.elts and tree.lineno == 1:
@@ -119,6 +119,16 @@ def _stay_inside(text: str) -> None:
         ast.parse(f"[\n{text}\n]", mode="eval")
     except SyntaxError:
         raise SyntaxError("unmatched ')'") from None
+
+
+def _own(error: Exception, text: str) -> Exception:
+    """The error without our brackets around the text, where the one with them speaks of their line."""
+    if "\n" not in text and " on line " in str(error):
+        try:
+            ast.parse(text, mode="eval")
+        except (SyntaxError, ValueError) as found:
+            return found
+    return error
 
 
 def _why(error: BaseException) -> str:
