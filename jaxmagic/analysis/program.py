@@ -587,27 +587,51 @@ def print_optimised(compiled: Any) -> str:
     return "\n\n".join(_print_hlo(module) for module in modules)
 
 
-def _print_hlo(module: Any) -> str:
+def _print_hlo(module: Any, *, notes: bool = False) -> str:
     if _hlo is None:
         return str(module.to_string())
     options = _hlo.HloPrintOptions.short_parsable()
     options.print_metadata = True
     options.print_large_constants = False
-    options.print_backend_config = False
+    options.print_backend_config = notes
     return str(module.to_string(options))
 
 
+def print_compiled(compiled: Any) -> str:
+    """The optimised HLO text with what the backend noted: turns of loops, libraries called."""
+    module = compiled.runtime_executable().hlo_modules()[0]
+    return _print_hlo(module, notes=True)
+
+
 def memory(compiled: Any) -> Memory | None:
-    """What a compiled program holds; None where the backend does not say."""
+    """What a compiled program holds; None where the backend does not say.
+
+    The peak is what XLA sets aside: its own `peak_memory_in_bytes` leaves the temporaries out on a CPU.
+    """
     try:
         stats = compiled.memory_analysis()
-        arguments, outputs, temporaries = (
-            getattr(stats, f"{part}_size_in_bytes") for part in ("argument", "output", "temp")
+        arguments, outputs, temporaries, aliased = (
+            int(getattr(stats, f"{part}_size_in_bytes")) for part in ("argument", "output", "temp", "alias")
         )
-    except (AttributeError, NotImplementedError, RuntimeError):
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return None
-    peak = getattr(stats, "peak_memory_in_bytes", None)
-    return Memory(arguments=arguments, outputs=outputs, temporaries=temporaries, peak=peak or None)
+    return Memory(
+        arguments=arguments,
+        outputs=outputs,
+        temporaries=temporaries,
+        aliased=aliased,
+        peak=arguments + outputs + temporaries - aliased,
+    )
+
+
+def assignment(compiled: Any) -> tuple[bytes, bytes] | None:
+    """XLA's assignment of values to memory, and the module that it is about, both serialized."""
+    try:
+        assigned = bytes(compiled.memory_analysis().serialized_buffer_assignment_proto)
+        module = compiled.runtime_executable().hlo_modules()[0].as_serialized_hlo_module_proto()
+    except (AttributeError, NotImplementedError, RuntimeError, TypeError, IndexError):
+        return None
+    return (assigned, bytes(module)) if assigned else None
 
 
 # -- backends --------------------------------------------------------------------------------------
