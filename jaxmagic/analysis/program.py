@@ -16,7 +16,7 @@ import os
 import re
 import sysconfig
 import types
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -106,6 +106,94 @@ def afresh() -> contextlib.AbstractContextManager[Any]:
     except (ImportError, AttributeError, TypeError):
         scope = jax.make_user_context(None)(object())
     return cast("contextlib.AbstractContextManager[Any]", scope)
+
+
+class CallKey(NamedTuple):
+    """What JAX keeps a trace of a jitted function by.
+
+    Args:
+        context: the settings and contexts that count, by name.
+        call: the positional and the keyword arguments, with JAX's types in the places of arrays; what
+            stays as it is was static.
+    """
+
+    context: Mapping[str, Any]
+    call: Any
+
+
+def keys_of_call(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> list[tuple[CallKey, CallKey]] | None:
+    """The key of a call of a jitted function beside that of each trace of it that JAX holds.
+
+    None where JAX does not say: in another version, or for a function of an installed library.
+    Nothing is traced, and the user's traces are neither used nor added to: the call is looked up as
+    one that no cache knows, and refused before its function runs.
+
+    Raises:
+        Exception: whatever JAX says of arguments that it cannot take.
+    """
+    try:
+        from jax._src import config  # private: only where it is needed
+        from jax._src.interpreters import partial_eval
+
+        silent = _swapped(partial_eval, logger=(log := _Log()), diff_tracing_cache_keys=log.compare)
+        asked, refused = config.explain_cache_misses(True), config.no_tracing(True)
+        names, context = config.trace_context_names(), config.trace_context()
+    except (ImportError, AttributeError):
+        return None
+    with silent, afresh(), asked, refused, contextlib.suppress(RuntimeError):
+        function.trace(*args, **kwargs)  # type: ignore[attr-defined]  # a jitted function has it
+    if not log.heard:
+        return None
+    try:
+        return [
+            (_call_key(names, context, new[1]), _call_key(names, old[0], old[1]))
+            for new, old in log.pairs
+            if not any(_is_cache(value) for value in old[0])
+        ]
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return None
+
+
+class _Log:
+    """Takes the place of the log that JAX explains its cache misses in."""
+
+    def __init__(self) -> None:
+        self.heard = False
+        self.pairs: list[tuple[Any, Any]] = []
+
+    def log(self, *_: object) -> None:
+        self.heard = True
+
+    def compare(self, new: Any, old: Any) -> tuple[int, int, str]:
+        self.pairs.append((new, old))
+        return 0, 0, ""
+
+
+@contextlib.contextmanager
+def _swapped(module: Any, **values: Any) -> Iterator[None]:
+    before = {name: getattr(module, name) for name in values}
+    vars(module).update(values)
+    try:
+        yield
+    finally:
+        vars(module).update(before)
+
+
+def _is_cache(value: Any) -> bool:
+    """Whether a part of a context is the cache that `afresh` put there: no trace of the user's."""
+    return type(value).__name__ == "PjitFunctionCache"
+
+
+def _call_key(names: Sequence[str], context: Sequence[Any], call: Sequence[Any]) -> CallKey:
+    """Where JAX 0.10 wraps what is static, 0.12 has it bare."""
+    given = jax.tree.map(lambda leaf: getattr(leaf, "val", leaf), call[0].unflatten(), is_leaf=_is_static)
+    return CallKey(context=dict(zip(names, context, strict=True)), call=given)
+
+
+def _is_static(value: Any) -> bool:
+    return type(value).__name__ == "Static"
 
 
 def _trace(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -> Traced:
@@ -296,12 +384,16 @@ class Step:
         span: the user's expression that made it.
         count: how often it runs in a call (in a branch: at most); None in a loop of unknown length.
         phase: the pass of a gradient that it belongs to.
+        program: which of the walked programs it stands in.
+        inner: the programs inside it, and how often each runs when the equation runs once.
     """
 
     equation: Any
     span: Span | None
     count: int | None
     phase: Phase
+    program: Hashable = None
+    inner: tuple[tuple[Hashable, int | None], ...] = ()
 
 
 class _Context(NamedTuple):
@@ -344,7 +436,10 @@ def walk(jaxpr: Any, places: Places) -> Walked:
         for inner, times in tour.uses[key]:
             counts[inner] = plus(counts[inner], product(counts[key], times))
             visits[inner] += visits[key]
-    steps = [Step(equation, own.span, counts[key], own.phase) for equation, own, key in tour.steps]
+    steps = [
+        Step(equation, own.span, counts[key], own.phase, key, inner)
+        for equation, own, key, inner in tour.steps
+    ]
     programs = {id(program): program for program in tour.programs}
     return Walked(steps, frozenset(tour.users), list(programs.values()), sum(visits.values()))
 
@@ -354,7 +449,7 @@ class _Tour:
 
     def __init__(self, places: Places) -> None:
         self.places = places
-        self.steps: list[tuple[Any, _Context, Hashable]] = []
+        self.steps: list[tuple[Any, _Context, Hashable, tuple[tuple[Hashable, int | None], ...]]] = []
         self.uses: dict[Hashable, list[tuple[Hashable, int | None]]] = {}
         self.finished: list[Hashable] = []
         self.users: set[str] = set()
@@ -376,9 +471,12 @@ class _Tour:
             found = self.places.span(equation.source_info.traceback, boundary)
             users_inside = users_inside or found is not None
             own = _Context(found or context.span, _phase(equation.source_info.name_stack, context.phase))
-            self.steps.append((equation, own, key))
-            inner = [(self.visit(program, own), times) for program, times in inner_programs(equation)]
+            at = len(self.steps)
+            self.steps.append((equation, own, key, ()))
+            inner = tuple((self.visit(program, own), times) for program, times in inner_programs(equation))
             uses += inner
+            if inner:
+                self.steps[at] = (equation, own, key, inner)
             if any(self._users_inside[one] for one, _ in inner):
                 self.users.add(str(equation.params.get("name", "")))
                 users_inside = True
@@ -504,6 +602,17 @@ def _own_phase(name_stack: Any) -> Phase:
     if ("Scope", "rematted_computation") in scopes:
         return "recomputed"
     return "backward" if ("Transform", "transpose") in scopes else "forward"
+
+
+def scopes(equation: Any) -> tuple[str, ...]:
+    """The named scopes that an equation was made in, from outer to inner, within its own program."""
+    stack = equation.source_info.name_stack.stack
+    return tuple(part.name for part in stack if type(part).__name__ == "Scope") if stack else ()
+
+
+def sources_and_sinks(equation: Any) -> tuple[list[Any], list[Any]]:
+    """The variables that an equation reads and those that it makes; no literals."""
+    return [one for one in equation.invars if not hasattr(one, "val")], list(equation.outvars)
 
 
 # -- types -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmagic.analysis import costs, devices, hlo, inputs, notes, program, sources, state, texts
+from jaxmagic.analysis import costs, devices, graph, hlo, inputs, notes, program, sources, state, texts
 from jaxmagic.analysis.costs import Cost, Costs
 from jaxmagic.analysis.explain import explained
 from jaxmagic.analysis.inputs import Inputs
@@ -23,7 +23,7 @@ from jaxmagic.analysis.pause import collection_paused
 from jaxmagic.analysis.program import Traced, Walked
 from jaxmagic.analysis.state import Outcome
 from jaxmagic.errors import CannotDifferentiate, CannotTrace
-from jaxmagic.results import Equation, Lazy, Line, Source, Stage, Trace, Value
+from jaxmagic.results import Equation, Graph, Lazy, Line, Source, Stage, Trace, Value
 from jaxmagic.target import Target
 
 # JAX lowers a program that shares programs that share programs … in time 2^depth: not this many.
@@ -102,7 +102,14 @@ def _read(
         notes=notes.notes(evidence),
         gradient=grad,
         stages=_stages(jaxpr_stage, lowered, walked),
+        graph=Lazy(lambda: _graph(walked, jaxpr, given, equations, spent)),
     )
+
+
+def _graph(walked: Walked, jaxpr: Any, given: Inputs, equations: Sequence[Equation], spent: Costs) -> Graph:
+    names = [leaf.path for leaf in given.traced]
+    texts = [equation.text for equation in equations]
+    return graph.graph(walked, jaxpr, names, texts, spent.by_span)
 
 
 # -- tracing ---------------------------------------------------------------------------------------
