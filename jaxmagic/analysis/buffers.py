@@ -191,10 +191,11 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Lives:
-    """The lives of all values by their numbers, and the instruction at each step."""
+    """The lives of all values by their numbers, the instruction at each step, and what is returned."""
 
     of: Mapping[int, Life]
     steps: Sequence[Instruction]
+    returned: Mapping[Index, frozenset[int]]
 
 
 Flow: TypeAlias = dict[Index, frozenset[int]]
@@ -211,7 +212,7 @@ def lives(module: Module, places: Mapping[int, Place]) -> Lives:
     end = len(tour.steps) - 1
     for key in _all(returned):
         tour.lives[key].last = end
-    return Lives(tour.lives, tour.steps)
+    return Lives(tour.lives, tour.steps, returned)
 
 
 def _all(flow: Flow) -> set[int]:
