@@ -130,8 +130,24 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Operations and bytes; None where unknown."""
+
+    flops: float | None = 0.0
+    bytes: float | None = 0.0
+    transcendentals: float | None = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """What one line of the user's source costs in one call; None where that is unknown."""
+    """What one line of the user's source costs in one call; None where that is unknown.
+
+    Args:
+        turn: the cost of one turn, where the line is in a loop whose length is not known.
+        phases: the cost by pass, where the program holds a gradient.
+        kept: bytes that the line makes and the forward pass keeps for the backward one; None where
+            there is no such pass.
+    """
 
     file: str
     line: int
@@ -140,6 +156,14 @@ class Line:
     bytes: float | None = None
     transcendentals: float | None = None
     seconds: float | None = None
+    turn: Work | None = None
+    phases: Mapping[Phase, Work] = field(default_factory=dict)
+    kept: int | None = None
+
+    @property
+    def intensity(self) -> float | None:
+        """Floating-point operations a byte, before anything is fused; None where unknown."""
+        return self.flops / self.bytes if self.flops is not None and self.bytes else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,11 +386,26 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Peaks:
+    """What a device does at most, as measured: float32 operations and bytes, a second."""
+
+    flops: float
+    bytes: float
+
+    @property
+    def balance(self) -> float:
+        """The operations a byte below which memory is the limit."""
+        return self.flops / self.bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """What JAX makes of a function at given inputs.
 
     `flops`, `bytes` and `transcendentals` are totals of one call with loops multiplied out, None
-    where a part of them is unknown.
+    where a part of them is unknown. Where loops of unknown length are the reason, `certain` is the
+    rest. `kept` are the bytes that a forward pass keeps for its backward pass (None: there is none).
+    `peaks` are measured when asked for.
     """
 
     name: str
@@ -382,6 +421,9 @@ class Trace:
     device: str
     notes: tuple[Note, ...] = ()
     gradient: bool = False
+    certain: Work | None = None
+    kept: int | None = None
+    peaks: Lazy[Peaks] | None = field(default=None, repr=False, compare=False)
     stages: Mapping[str, Lazy[Stage]] = field(repr=False, compare=False)
     graph: Lazy[Graph] | None = field(default=None, repr=False, compare=False)
 
@@ -518,6 +560,46 @@ class Devices:
     devices: tuple[Device, ...]
     default: str
     placements: tuple[Placement, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+
+# -- why a function is traced once more -----------------------------------------------------------
+
+Verdict = Literal["held", "anew", "first", "unknown"]
+Cause = Literal["shape", "dtype", "weak type", "sharding", "static value", "structure", "setting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What tells a call from an earlier one: an argument (`params['w']`) or a setting.
+
+    Args:
+        what: its name.
+        now, before: its type, static value or setting in the two calls.
+        cause: in which way they differ.
+    """
+
+    what: str
+    now: str
+    before: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrace:
+    """Whether JAX would trace a jitted function once more for a call, and why.
+
+    Args:
+        name: the function's.
+        verdict: a trace is "held", it would be made "anew", it is the "first", or it is "unknown".
+        traces: how many JAX holds of this function.
+        differences: from the closest of them.
+    """
+
+    name: str
+    verdict: Verdict
+    traces: int = 0
+    differences: tuple[Difference, ...] = ()
     notes: tuple[Note, ...] = ()
 
 

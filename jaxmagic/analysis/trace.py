@@ -8,6 +8,7 @@ import re
 import time
 import types
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmagic.analysis import costs, devices, graph, hlo, inputs, notes, program, sources, state, texts
+from jaxmagic.analysis import (
+    costs,
+    devices,
+    graph,
+    hlo,
+    inputs,
+    notes,
+    passes,
+    peaks,
+    program,
+    sources,
+    state,
+    texts,
+)
 from jaxmagic.analysis.costs import Cost, Costs
 from jaxmagic.analysis.explain import explained
 from jaxmagic.analysis.inputs import Inputs
@@ -23,7 +37,7 @@ from jaxmagic.analysis.pause import collection_paused
 from jaxmagic.analysis.program import Traced, Walked
 from jaxmagic.analysis.state import Outcome
 from jaxmagic.errors import CannotDifferentiate, CannotTrace
-from jaxmagic.results import Equation, Graph, Lazy, Line, Source, Stage, Trace, Value
+from jaxmagic.results import Equation, Graph, Lazy, Line, Phase, Source, Span, Stage, Trace, Value, Work
 from jaxmagic.target import Target
 
 # JAX lowers a program that shares programs that share programs … in time 2^depth: not this many.
@@ -74,6 +88,7 @@ def _read(
     walked = program.walk(jaxpr, places)
     lowered = Lazy(functools.partial(_lower, traced.stage, walked, target.name))
     spent = _costs(lowered, walked)
+    kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
     codes = _codes(target, places)
     listing = sources.listings(codes, (), target.labels)
     evidence = notes.Evidence(
@@ -92,7 +107,7 @@ def _read(
         inputs=_values([leaf.path for leaf in given.traced], jaxpr.in_avals),
         outputs=_outputs(traced, given, grad=grad),
         equations=equations,
-        lines=_lines(listing, spent),
+        lines=_lines(listing, spent, kept),
         sources=listing,
         flops=spent.total.flops,
         bytes=spent.total.bytes,
@@ -101,6 +116,9 @@ def _read(
         device=devices.current(),
         notes=notes.notes(evidence),
         gradient=grad,
+        certain=_work(spent.certain) if spent.endless else None,
+        kept=sum(kept.values()) if kept is not None else None,
+        peaks=Lazy(functools.partial(peaks.measure, peaks.device())),
         stages=_stages(jaxpr_stage, lowered, walked),
         graph=Lazy(lambda: _graph(walked, jaxpr, given, equations, spent)),
     )
@@ -264,26 +282,51 @@ def _costs(lowered: Lazy[Any], walked: Walked) -> Costs:
     text = program.print_unoptimised(lowered.get())
     try:
         module = hlo.read(text)
-        return costs.measure(module, texts.frames_from(module, texts.ends(walked.steps)), walked.users)
+        span_of = texts.frames_from(module, texts.ends(walked.steps))
+        if passes.has_passes(walked.steps):
+            return costs.measure(module, span_of, walked.users, passes.reader(walked.steps))
+        return costs.measure(module, span_of, walked.users)
     except (LookupError, ValueError, TypeError):
         return costs.unread("HLO text that jaxmagic cannot read")
 
 
-def _lines(listing: Sequence[Source], spent: Costs) -> tuple[Line, ...]:
+def _lines(
+    listing: Sequence[Source], spent: Costs, kept: Mapping[Span | None, int] | None
+) -> tuple[Line, ...]:
     """Every line of the listing with what it costs; a line that runs nothing costs 0."""
-    by_line: dict[tuple[str, int], Cost] = {}
-    for span, cost in spent.by_span.items():
+    by_line = _by_line(spent.by_place)
+    turns = _by_line(spent.a_turn)
+    held: Counter[tuple[str, int]] = Counter()
+    for span, size in (kept or {}).items():
         if span is not None:
-            key = (span.file, span.line)
-            by_line[key] = by_line.get(key, costs.FREE) + cost
+            held[span.file, span.line] += size
     return tuple(
-        _line(source.file, number, text, by_line.get((source.file, number), costs.FREE))
+        _line(
+            (source.file, number, text),
+            by_line.get((source.file, number), {}),
+            turns.get((source.file, number), {}),
+            None if kept is None else held[source.file, number],
+        )
         for source in listing
         for number, text in enumerate(source.lines, source.first_line)
     )
 
 
-def _line(file: str, number: int, text: str, cost: Cost) -> Line:
+ByPhase = dict[Phase, Cost]
+
+
+def _by_line(places: Mapping[costs.Place, Cost]) -> dict[tuple[str, int], ByPhase]:
+    by_line: dict[tuple[str, int], ByPhase] = {}
+    for (span, phase), cost in places.items():
+        if span is not None:
+            phases = by_line.setdefault((span.file, span.line), {})
+            phases[phase] = phases.get(phase, costs.FREE) + cost
+    return by_line
+
+
+def _line(at: tuple[str, int, str], phases: ByPhase, turn: ByPhase, kept: int | None) -> Line:
+    file, number, text = at
+    cost = sum(phases.values(), costs.FREE)
     return Line(
         file=file,
         line=number,
@@ -291,7 +334,14 @@ def _line(file: str, number: int, text: str, cost: Cost) -> Line:
         flops=cost.flops,
         bytes=cost.bytes,
         transcendentals=cost.transcendentals,
+        turn=_work(sum(turn.values(), costs.FREE)) if turn else None,
+        phases={phase: _work(part) for phase, part in phases.items()} if kept is not None else {},
+        kept=kept,
     )
+
+
+def _work(cost: Cost) -> Work:
+    return Work(flops=cost.flops, bytes=cost.bytes, transcendentals=cost.transcendentals)
 
 
 # -- the stages ------------------------------------------------------------------------------------
