@@ -104,7 +104,7 @@ def _read(
     jaxpr_stage, equations = _jaxpr(jaxpr, walked)
     return Trace(
         name=target.name,
-        inputs=_values([leaf.path for leaf in given.traced], jaxpr.in_avals),
+        inputs=_values(_paths(given), jaxpr.in_avals),
         outputs=_outputs(traced, given, grad=grad),
         equations=equations,
         lines=_lines(listing, spent, kept),
@@ -120,7 +120,7 @@ def _read(
         kept=sum(kept.values()) if kept is not None else None,
         peaks=Lazy(functools.partial(peaks.measure, peaks.device())),
         stages=_stages(jaxpr_stage, lowered, walked),
-        graph=Lazy(lambda: _graph(walked, jaxpr, given, equations, spent)),
+        graph=Lazy(functools.partial(_graph, walked, jaxpr, _paths(given), equations, spent)),
     )
 
 
