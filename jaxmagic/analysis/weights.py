@@ -10,9 +10,11 @@ import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from jaxmagic.analysis.costs import FMA, FREE, Cost
+from jaxmagic.analysis.costs import FREE, Cost
 from jaxmagic.analysis.program import Step, bytes_of
 from jaxmagic.results import Span
+
+FMA = 2  # operations in a multiply-add
 
 # They only move or relabel what is there.
 _MOVES = frozenset(
@@ -101,7 +103,7 @@ def _depth(equation: Any) -> float:
         depth = math.prod(shape[axis] for axis in contracted)
         batches = math.prod(shape[axis] for axis in batch)
         largest = max(_elements(one) for one in (*equation.invars, *equation.outvars))
-        return FMA * rows / (depth * batches or 1) / (largest or 1)
+        return float(FMA * rows / (depth * batches or 1) / (largest or 1))
     return 1.0
 
 

@@ -80,6 +80,7 @@ ROWS = (
                 default="jaxpr",
                 help="which stage to show first; hlo compiles",
             ),
+            Option(name="graph", default=False, help="show the dataflow graph first"),
             DEVICE,
             OUTPUT,
         ),

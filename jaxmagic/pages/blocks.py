@@ -200,7 +200,73 @@ class Program:
     whole: str = ""
 
 
-Block: TypeAlias = Prose | Aside | Table | Code | Chart | Heat | Program
+Shape = Literal["pin", "box", "loop", "fold"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """One thing in a graph.
+
+    Args:
+        shape: "pin" for what goes in and comes out, "box" for one operation, "loop" for what runs several
+            times, "fold" for several operations in one.
+        title: short, the first line.
+        detail: the second line, such as its type; "" for none.
+        told: what pointing at it tells, beside its title.
+        cost: a figure, "" where there is none.
+        share: of the whole cost, 0 to 1; None where unknown or where it has none.
+        tone: of its edge.
+        source: where it stands in the listing.
+        inside: what can be opened.
+    """
+
+    shape: Shape
+    title: str
+    detail: str = ""
+    told: str = ""
+    cost: str = ""
+    share: float | None = None
+    tone: Tone = "plain"
+    source: tuple[Range, ...] = ()
+    inside: Lazy[Diagram] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wire:
+    """From an earlier box to a later one, with what goes along it."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagram:
+    """Boxes and wires."""
+
+    boxes: tuple[Box, ...]
+    wires: tuple[Wire, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A graph of boxes that can be opened, beside the source that they came from.
+
+    Args:
+        columns, source: the listing, as in `Program`.
+        diagram: the graph with everything folded.
+        opened: the boxes to show opened at first, by their places from the outermost on: (3, 0).
+        alt: what it shows, to who cannot see it.
+    """
+
+    columns: tuple[str, ...]
+    source: tuple[SourceLine, ...]
+    diagram: Diagram
+    opened: frozenset[tuple[int, ...]] = frozenset()
+    alt: str = ""
+
+
+Block: TypeAlias = Prose | Aside | Table | Code | Chart | Heat | Program | Graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

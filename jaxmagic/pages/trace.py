@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jaxmagic.pages import units
+from jaxmagic.pages import graph, units
 from jaxmagic.pages.blocks import (
     Aside,
     Block,
@@ -22,7 +22,7 @@ from jaxmagic.pages.blocks import (
     strong,
     words,
 )
-from jaxmagic.results import HERE, Lazy, Line, Memory, Note, Span, Stage, StageName, Trace, Value
+from jaxmagic.results import HERE, Graph, Lazy, Line, Memory, Note, Span, Stage, StageName, Trace, Value
 
 # A page holds so much of a program; the whole text is in the result's `stage(…)`. A live view fetches
 # rows as they come into sight, the other views have limits of their own.
@@ -36,6 +36,7 @@ TABS: dict[StageName, tuple[str, str]] = {
     "stablehlo": ("StableHLO", "what JAX hands to XLA"),
     "hlo": ("XLA", "compiles the program"),
 }
+GRAPH = "Graph"
 
 
 def page(trace: Trace) -> Page:
@@ -43,7 +44,7 @@ def page(trace: Trace) -> Page:
     return Page(
         say=_say(trace),
         conditions=_conditions(trace),
-        tabs=tuple(_tab(trace, name) for name in TABS if name in trace.stages),
+        tabs=(*(_tab(trace, name) for name in TABS if name in trace.stages), *_pictures(trace)),
         notes=tuple(_aside(note) for note in trace.notes),
     )
 
@@ -124,6 +125,20 @@ def _tab(trace: Trace, name: StageName) -> Tab:
     stage = trace.stages[name]
     blocks: Lazy[tuple[Block, ...]] = Lazy(lambda: _blocks(trace, stage.get()))
     return Tab(title=title, blocks=blocks, hint="" if stage.ready else hint)
+
+
+def _pictures(trace: Trace) -> Iterator[Tab]:
+    """The dataflow graph, drawn when it is looked at."""
+    if trace.graph is not None:
+        drawn = trace.graph
+        hint = "" if drawn.ready else "draws the program as a graph (`--graph`)"
+        yield Tab(title=GRAPH, blocks=Lazy(lambda: _picture(trace, drawn.get())), hint=hint)
+
+
+def _picture(trace: Trace, drawn: Graph) -> tuple[Block, ...]:
+    listing = _listing(trace)
+    totals = (trace.flops, trace.bytes)
+    return graph.blocks(drawn, totals, ("flop", "bytes"), listing.rows, listing.ranges)
 
 
 def _blocks(trace: Trace, stage: Stage) -> tuple[Block, ...]:

@@ -22,6 +22,7 @@ from jaxmagic.pages.blocks import (
     Cell,
     Chart,
     Code,
+    Graph,
     Heat,
     Page,
     Program,
@@ -32,11 +33,11 @@ from jaxmagic.pages.blocks import (
     Tone,
     Words,
 )
-from jaxmagic.views import assets, chart, text
+from jaxmagic.views import assets, chart, graph, text
 from jaxmagic.views.ties import lines_of_rows
 from jaxmagic.views.visible import failure, shown, visible, visible_line, visible_lines, waits
 
-Picture: TypeAlias = Program | Chart | Heat
+Picture: TypeAlias = Program | Chart | Heat | Graph
 
 # A static page is kept in the notebook's file: it holds so much of a thing, and says what it cut.
 MAX_ROWS = 150
@@ -203,7 +204,7 @@ def _block(each: Block, medium: Medium) -> str:
             return _table(each, medium)
         case Code():
             return _code(each, medium)
-        case Program() | Chart() | Heat():
+        case Program() | Chart() | Heat() | Graph():
             return medium.picture(each)
         case _:
             assert_never(each)
@@ -294,6 +295,8 @@ def _picture(picture: Picture) -> str:
             return _image(chart.chart(picture), picture.alt, 614)
         case Heat():
             return _image(chart.heat(picture), picture.alt, 384)
+        case Graph():
+            return _graph(picture)
         case _:
             assert_never(picture)
 
@@ -301,6 +304,14 @@ def _picture(picture: Picture) -> str:
 def _image(uri: str, alt: str, width: int) -> str:
     words = escape(alt)
     return f'<img src="{uri}" width="{width}" alt="{words}" title="{words}"{_inlined("jm-chart")}>'
+
+
+def _graph(picture: Graph) -> str:
+    """A picture as wide as it is: in a page of its own width its letters would be too small to read."""
+    uri, wide = graph.image(picture)
+    words = escape(picture.alt)
+    drawn = f'<img src="{uri}" width="{wide:.0f}" alt="{words}" title="{words}" style="max-width:none">'
+    return _tag("div", drawn, _inlined("jm-wide"))
 
 
 def _program(program: Program, medium: Medium) -> str:

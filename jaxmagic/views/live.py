@@ -6,6 +6,7 @@ when the front end asks for it by message:
     {"ask": "tab", "tab": 2}                             -> {"tab": 2, "content": {...}}
     {"ask": "rows", "tab": 0, "program": 0, "row": 1000} -> the same and {"rows": [...]}
     {"ask": "text", "tab": 0, "program": 0}              -> the same and {"text": "..."}, all of it
+    {"ask": "graph", "tab": 0, "program": 0, "opened": ["3", "3.1"]}  -> the same and {"graph": {...}}
 
 User text travels as text: in HTML it is escaped by views.html, elsewhere the module sets it as
 `textContent`. Numbers travel as base64 of their binary form.
@@ -17,14 +18,16 @@ import base64
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import Any, Literal, TypeAlias, assert_never
+from typing import Any, Literal, TypeAlias, TypeVar, assert_never
 
 import anywidget
 import traitlets
 
-from jaxmagic.pages.blocks import Chart, Heat, Page, Program, Series, SourceLine, Tab
+from jaxmagic.pages.blocks import Chart, Graph, Heat, Page, Program, Series, SourceLine, Tab
 from jaxmagic.views import assets, html
+from jaxmagic.views import graph as graphs
 from jaxmagic.views.chart import largest
+from jaxmagic.views.layered import curve
 from jaxmagic.views.ties import flattened
 from jaxmagic.views.visible import visible, visible_line, waits
 
@@ -35,6 +38,10 @@ ROWS_AT_ONCE = 1000
 # Longer lines are cut where they are shown, such as the constants of an HLO program.
 MAX_COLUMNS = 2000
 MAX_TABLE_ROWS = 2000
+
+# The parts that answer questions of their own.
+NUMBERED = (Program, Graph)
+Part = TypeVar("Part", Program, Graph)
 
 _PLACE = '<div class="jm-part"></div>'
 
@@ -78,11 +85,12 @@ class PageView(anywidget.AnyWidget):
             "tab": self._tab,
             "rows": self._rows,
             "text": self._text,
+            "graph": self._graph,
         }
         before = self._waiting()
         try:
             self.send(answers[message["ask"]](message))
-        except (KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError, ValueError):
             return
         if self._waiting() != before:
             self._loaded()
@@ -106,9 +114,19 @@ class PageView(anywidget.AnyWidget):
         program = self._program(message)
         return message | {"text": program.whole or "\n".join(program.program)}
 
+    def _graph(self, message: State) -> State:
+        graph = self._part(message, Graph)
+        return message | {"graph": _drawn(graph, graphs.paths(message["opened"]))}
+
     def _program(self, message: State) -> Program:
+        return self._part(message, Program)
+
+    def _part(self, message: State, kind: type[Part]) -> Part:
         blocks = self._page.tabs[message["tab"]].blocks.get()
-        return [each for each in blocks if isinstance(each, Program)][message["program"]]
+        part = [each for each in blocks if isinstance(each, NUMBERED)][message["program"]]
+        if not isinstance(part, kind):
+            raise TypeError(message["ask"])
+        return part
 
 
 # -- the state -------------------------------------------------------------------------------------
@@ -146,7 +164,7 @@ def _medium(parts: list[State]) -> html.Medium:
     programs = count()
 
     def picture(each: html.Picture) -> str:
-        number = next(programs) if isinstance(each, Program) else None
+        number = next(programs) if isinstance(each, NUMBERED) else None
         parts.append(_part(each) | {"program": number})
         return _PLACE
 
@@ -161,6 +179,8 @@ def _part(each: html.Picture) -> State:
             return _chart(each)
         case Heat():
             return _heat(each)
+        case Graph():
+            return _graph(each)
         case _:
             assert_never(each)
 
@@ -235,6 +255,53 @@ def _heat(heat: Heat) -> State:
         "columns": visible(heat.columns),
         "alt": visible(heat.alt),
     }
+
+
+def _graph(graph: Graph) -> State:
+    return {
+        "kind": "graph",
+        "columns": [visible(title) for title in graph.columns],
+        "source": [_source_line(line) for line in graph.source],
+        "alt": visible(graph.alt),
+        "opened": [graphs.listed(path) for path in sorted(graph.opened)],
+        "graph": _drawn(graph, graph.opened),
+    }
+
+
+def _drawn(graph: Graph, opened: frozenset[graphs.Path]) -> State:
+    drawn = graphs.drawing(graph, opened)
+    listing = [line.text for line in graph.source]
+    ties = flattened(((i, one.box.source) for i, one in enumerate(drawn.boxes)), listing)
+    return {
+        "boxes": [_drawn_box(one) for one in drawn.boxes],
+        "lines": [_drawn_line(one) for one in drawn.lines],
+        "width": drawn.width,
+        "height": drawn.height,
+        "ties": _packed("i", ties),
+    }
+
+
+def _drawn_box(one: graphs.Drawn) -> State:
+    box = one.box
+    place = [round(number, 1) for number in (one.x, one.y, one.width, one.height)]
+    return {
+        "path": graphs.listed(one.path),
+        "place": place,
+        "shape": box.shape,
+        "title": visible(box.title),
+        "second": visible(graphs.second_line(box)),
+        "cost": visible(box.cost),
+        "told": visible(box.told)[:MAX_COLUMNS],
+        "tint": graphs.tint(box.share or 0.0),
+        "tone": box.tone,
+        "opens": box.inside is not None,
+        "opened": one.opened,
+    }
+
+
+def _drawn_line(one: graphs.Line) -> State:
+    ends = {"start": graphs.listed(one.start), "end": graphs.listed(one.end)}
+    return ends | {"label": visible(one.label), "path": curve(one.points)}
 
 
 def _packed(kind: Literal["i", "d"], numbers: Iterable[float]) -> str:

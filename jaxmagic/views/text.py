@@ -20,6 +20,7 @@ from jaxmagic.pages.blocks import (
     Cell,
     Chart,
     Code,
+    Graph,
     Heat,
     Page,
     Program,
@@ -30,6 +31,7 @@ from jaxmagic.pages.blocks import (
     Text,
     Words,
 )
+from jaxmagic.views.graph import outline
 from jaxmagic.views.ties import lines_of_rows
 from jaxmagic.views.visible import failure, flat, shown, visible, visible_line, visible_lines, waits, width
 
@@ -105,6 +107,8 @@ def _block(each: Block, columns: int) -> Iterator[str]:
             yield from _heat(each, columns)
         case Program():
             yield from _program(each)
+        case Graph():
+            yield from _graph(each)
         case _:
             assert_never(each)
 
@@ -308,6 +312,13 @@ def _figure(value: float) -> str:
 def _coordinate(x: float) -> str:
     """A place on an axis: whole numbers (years, say) without separators."""
     return units.brief(x, 12 if x.is_integer() else 4).replace(",", "")
+
+
+def _graph(each: Graph) -> Iterator[str]:
+    """An outline: what is folded is marked ▸, what is opened stands indented below it."""
+    yield visible(each.alt)
+    rows = [[visible(part) for part in row] for row in outline(each)]
+    yield from _aligned(rows[:MAX_ROWS], ["left", "left", "right", "left"])
 
 
 def _heat(heat: Heat, columns: int) -> Iterator[str]:

@@ -660,4 +660,274 @@ class HeatPart {
   }
 }
 
-const PARTS = { program: ProgramPart, chart: ChartPart, heat: HeatPart };
+// -- graphs ----------------------------------------------------------------------------------------
+
+const SVG = "http://www.w3.org/2000/svg";
+const ZOOMS = [0.35, 0.5, 0.7, 0.85, 1, 1.25, 1.6, 2];
+const AROUND = 8; // room around a graph
+
+function draw(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function words(text, x, y, look, anchor = "middle") {
+  return draw("text", { x, y, class: look, "text-anchor": anchor }, text);
+}
+
+/* A graph beside its source. The kernel lays it out; a box that opens is laid out anew with its inside. */
+class GraphPart {
+  constructor(place, part, ask) {
+    Object.assign(this, { part, ask, zoom: 4, pinned: false, lit: [] });
+    this.opened = new Set(part.opened);
+    this.marker = `jm-arrow-${++ids}`;
+    this.source = this.sourcePane();
+    this.scroller = make("div", "jm-scroller jm-canvas", { tabindex: "0", role: "group", "aria-label": `${part.alt} Arrow keys go from box to box, Enter opens, + and - zoom.` });
+    this.status = make("p", "jm-status", { "aria-live": "polite" });
+    const side = make("div", "jm-side", {}, this.scroller, this.buttons());
+    place.append(make("div", "jm-panes-live jm-panes-graph", {}, this.source.scroller, side), this.status);
+    this.listen();
+    this.draw(part.graph);
+    this.show([]);
+  }
+
+  close() {
+    this.source.close();
+  }
+
+  sourcePane() {
+    const wide = Math.max(12, ...this.part.source.map((line) => line.text.length)) + 8;
+    const columns = "4ch 44px auto";
+    const ranges = new Ranges(this.part.graph.ties);
+    const heading = make("div", "jm-r jm-listing-head", { "aria-hidden": "true" }, make("span"), make("span"), make("span", "jm-text", {}, "source"));
+    heading.style.gridTemplateColumns = columns;
+    const line = (i) => sourceRow(this.part.source[i], 0, columns, this.source ? this.source.ranges.at(i) : ranges.at(i));
+    return new Pane({ label: "source", total: this.part.source.length, wide, ranges, line, heading });
+  }
+
+  buttons() {
+    const button = (text, label, act) => {
+      const node = make("button", "jm-zoom", { type: "button", "aria-label": label, title: label }, text);
+      node.addEventListener("click", act);
+      return node;
+    };
+    return make("div", "jm-zooms", {}, button("+", "zoom in", () => this.zoomBy(1)), button("−", "zoom out", () => this.zoomBy(-1)), button("fit", "fit to the width", () => this.fit()));
+  }
+
+  receive({ graph, opened }) {
+    if (opened) this.opened = new Set(opened);
+    const kept = this.boxes[this.lit[0]]?.path ?? this.asked;
+    const { scrollTop, scrollLeft } = this.scroller;
+    this.draw(graph);
+    Object.assign(this.scroller, { scrollTop, scrollLeft });
+    const at = this.boxes.findIndex((box) => box.path === kept);
+    this.pinned = false;
+    this.show(at < 0 ? [] : [at], true);
+  }
+
+  // -- drawing
+
+  draw(graph) {
+    this.boxes = graph.boxes;
+    this.lines = graph.lines;
+    this.size = [graph.width + 2 * AROUND, graph.height + 2 * AROUND];
+    this.source.ranges = new Ranges(graph.ties);
+    this.source.draw(true);
+    const arrow = draw("marker", { id: this.marker, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, draw("path", { d: "M0 1L7 4L0 7z", class: "jm-arrow" }));
+    this.frames = this.boxes.map((box, i) => this.box(box, i));
+    this.wires = this.lines.map((line, i) => this.wire(line, i));
+    const folded = this.frames.filter((_, i) => !this.boxes[i].opened);
+    const under = this.frames.filter((_, i) => this.boxes[i].opened);
+    const viewBox = [-AROUND, -AROUND, ...this.size].join(" ");
+    this.svg = draw("svg", { viewBox, "aria-hidden": "true" }, arrow, ...under, ...this.wires, ...folded);
+    this.scroller.replaceChildren(this.svg);
+    this.scale();
+  }
+
+  box(box, i) {
+    const [x, y, width, height] = box.place;
+    const group = draw("g", { class: `jm-box jm-box-${["pin", "box", "loop", "fold"].includes(box.shape) ? box.shape : "box"} ${toned(box.tone)}${box.opened ? " jm-opened" : ""}` });
+    group.index = i;
+    const frame = (grow, extra = {}) => draw("rect", { x: x + grow, y: y + grow, width: width - 2 * grow, height: height - 2 * grow, rx: box.shape === "pin" ? 9 : 4, ...extra });
+    group.append(frame(0));
+    if (box.tint && !box.opened) group.append(frame(0, { class: "jm-tint", "fill-opacity": box.tint }));
+    if (box.opens && !box.opened) group.append(frame(2.5, { class: "jm-inner" }));
+    if (box.opened) group.append(words(`▾ ${[box.title, box.cost].filter(Boolean).join(" · ")}`, x + 8, y + 16, "jm-heading", "start"));
+    else {
+      const top = y + height / 2 + 4 - (box.second ? 7 : 0);
+      group.append(words(box.title, x + width / 2, top, "jm-title-text"));
+      if (box.second) group.append(words(box.second, x + width / 2, top + 14, "jm-second"));
+    }
+    return group;
+  }
+
+  wire(line, i) {
+    const path = (look, more = {}) => draw("path", { d: line.path, class: look, ...more });
+    const group = draw("g", { class: "jm-wire" }, path("jm-wire-line", { "marker-end": `url(#${this.marker})` }), path("jm-wire-reach"));
+    group.wire = i;
+    return group;
+  }
+
+  scale() {
+    const factor = ZOOMS[this.zoom] ?? this.zoom;
+    this.factor = factor;
+    this.svg.setAttribute("width", this.size[0] * factor);
+    this.svg.setAttribute("height", this.size[1] * factor);
+  }
+
+  zoomBy(step) {
+    const next = step > 0 ? ZOOMS.findIndex((each) => each > this.factor + 0.01) : ZOOMS.findLastIndex((each) => each < this.factor - 0.01);
+    if (next >= 0) this.zoom = next;
+    this.scale();
+  }
+
+  fit() {
+    this.zoom = clamp((this.scroller.clientWidth - 16) / this.size[0], 0.2, 1) - 1e-6;
+    this.scale();
+    this.scroller.scrollLeft = 0;
+  }
+
+  // -- what the user does
+
+  listen() {
+    const { scroller, source } = this;
+    scroller.addEventListener("mousemove", (event) => this.point(event));
+    scroller.addEventListener("mouseleave", () => this.pinned || this.show([]));
+    scroller.addEventListener("click", (event) => this.click(event));
+    scroller.addEventListener("keydown", (event) => this.onKey(event));
+    scroller.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    this.drags(scroller);
+    source.scroller.addEventListener("mousemove", (event) => this.pinned || this.show(source.tiesAt(event.target), true));
+    source.scroller.addEventListener("mouseleave", () => this.pinned || this.show([]));
+    source.scroller.addEventListener("click", (event) => this.pin(source.tiesAt(event.target)));
+  }
+
+  drags(scroller) {
+    let from = null;
+    scroller.addEventListener("pointerdown", (event) => {
+      this.dragged = false;
+      if (event.button === 0 && !event.target.closest(".jm-box:not(.jm-opened)")) from = [event.clientX + scroller.scrollLeft, event.clientY + scroller.scrollTop];
+    });
+    scroller.addEventListener("pointermove", (event) => {
+      if (!from || !event.buttons) return (from = null);
+      const [x, y] = [from[0] - event.clientX, from[1] - event.clientY];
+      this.dragged ||= Math.abs(x - scroller.scrollLeft) + Math.abs(y - scroller.scrollTop) > 3;
+      Object.assign(scroller, { scrollLeft: x, scrollTop: y });
+    });
+  }
+
+  wheel(event) {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    this.zoomBy(event.deltaY < 0 ? 1 : -1);
+  }
+
+  point(event) {
+    if (this.pinned || event.buttons) return;
+    const wire = event.target.closest(".jm-wire");
+    if (wire) return this.showWire(wire.wire);
+    const box = event.target.closest(".jm-box");
+    this.show(box ? [box.index] : []);
+  }
+
+  click(event) {
+    const box = event.target.closest(".jm-box");
+    if (this.dragged || !box) return this.dragged || this.pin([]);
+    if (this.boxes[box.index].opens) this.toggle(box.index);
+    else this.pin([box.index]);
+  }
+
+  /* Open a folded box, or fold an opened one; what is inside comes from the kernel. */
+  toggle(i) {
+    const { path, opens } = this.boxes[i];
+    if (!opens) return;
+    const opened = new Set(this.opened);
+    const again = opened.delete(path);
+    if (!again) opened.add(path);
+    this.asked = path;
+    this.status.textContent = again ? "Folding …" : "Opening …";
+    try {
+      this.ask({ ask: "graph", opened: [...opened] });
+    } catch {
+      this.status.textContent = "To open a box needs a running kernel.";
+    }
+  }
+
+  pin(boxes) {
+    const again = this.pinned && String(boxes) === String(this.lit);
+    this.pinned = boxes.length > 0 && !again;
+    this.show(boxes);
+    this.status.classList.toggle("jm-pinned", this.pinned);
+  }
+
+  onKey(event) {
+    const ways = { ArrowDown: [0, 1], ArrowUp: [0, -1], ArrowRight: [1, 0], ArrowLeft: [-1, 0] };
+    const acts = { Enter: () => this.toggle(this.lit[0]), " ": () => this.toggle(this.lit[0]), "+": () => this.zoomBy(1), "-": () => this.zoomBy(-1), 0: () => this.fit(), Escape: () => this.pin([]), Home: () => this.show([0], true), End: () => this.show([this.boxes.length - 1], true) };
+    if (event.ctrlKey || event.metaKey) return;
+    if (event.key in ways) this.show([this.nearest(...ways[event.key])], true);
+    else if (event.key in acts) {
+      if (this.lit.length || !["Enter", " "].includes(event.key)) acts[event.key]();
+    } else return;
+    event.preventDefault();
+  }
+
+  /* The closest box in a direction; what lies beside it counts for less. */
+  nearest(across, down) {
+    const at = this.lit[0];
+    if (at === undefined) return 0;
+    const centre = ({ place: [x, y, width, height] }) => [x + width / 2, y + height / 2];
+    const [x, y] = centre(this.boxes[at]);
+    let best = at;
+    let least = Infinity;
+    this.boxes.forEach((box, i) => {
+      const [dx, dy] = centre(box).map((value, axis) => value - [x, y][axis]);
+      const along = dx * across + dy * down;
+      const beside = Math.abs(dx * down) + Math.abs(dy * across);
+      if (i !== at && along > 1 && along + 2 * beside < least) [best, least] = [i, along + 2 * beside];
+    });
+    return best;
+  }
+
+  // -- light
+
+  show(boxes, reveal = false) {
+    if (String(boxes) === String(this.lit) && this.status.textContent && !reveal) return;
+    this.lit = boxes;
+    const lit = new Set(boxes);
+    this.source.light(lit);
+    this.frames.forEach((frame, i) => frame.classList.toggle("jm-lit", lit.has(i)));
+    const paths = new Set(boxes.map((i) => this.boxes[i].path));
+    this.wires.forEach((wire, i) => wire.classList.toggle("jm-lit", paths.has(this.lines[i].start) || paths.has(this.lines[i].end)));
+    this.status.textContent = boxes.length ? this.told(boxes) : "Point at a box or an expression; a click opens a folded box, or pins. Drag to move, Ctrl and the wheel zoom.";
+    const [row] = this.source.ranges.lines(boxes);
+    if (boxes.length && row !== undefined) this.source.reveal(row);
+    if (reveal && boxes.length) this.reveal(boxes[0]);
+  }
+
+  showWire(i) {
+    this.show([]);
+    const { start, end, label } = this.lines[i];
+    const title = (path) => this.boxes.find((box) => box.path === path)?.title ?? "";
+    this.wires[i].classList.add("jm-lit");
+    this.status.textContent = `${title(start)} → ${title(end)}: ${label}`;
+    this.lit = [];
+  }
+
+  told(boxes) {
+    const box = this.boxes[boxes[0]];
+    const line = this.part.source[this.source.ranges.lines(boxes)[0]];
+    const more = boxes.length > 1 ? ` and ${boxes.length - 1} more` : "";
+    return `${line?.number ? `line ${line.number} → ` : ""}${box.title}${more}${box.told ? ` · ${box.told}` : ""}`;
+  }
+
+  reveal(i) {
+    const [x, y, width, height] = this.boxes[i].place.map((value) => value * this.factor);
+    const { scrollLeft, scrollTop, clientWidth, clientHeight } = this.scroller;
+    if (x < scrollLeft || x + Math.min(width, clientWidth) > scrollLeft + clientWidth) this.scroller.scrollLeft = Math.max(x - 40, 0);
+    if (y < scrollTop || y + Math.min(height, 80) > scrollTop + clientHeight) this.scroller.scrollTop = Math.max(y - clientHeight / 3, 0);
+  }
+}
+
+const PARTS = { program: ProgramPart, chart: ChartPart, heat: HeatPart, graph: GraphPart };
