@@ -124,10 +124,15 @@ def _read(
     )
 
 
-def _graph(walked: Walked, jaxpr: Any, given: Inputs, equations: Sequence[Equation], spent: Costs) -> Graph:
-    names = [leaf.path for leaf in given.traced]
-    texts = [equation.text for equation in equations]
-    return graph.graph(walked, jaxpr, names, texts, spent.by_span)
+def _graph(
+    walked: Walked, jaxpr: Any, names: Sequence[str], equations: Sequence[Equation], spent: Costs
+) -> Graph:
+    told = [equation.text for equation in equations]
+    return graph.graph(walked, jaxpr, names, told, spent.by_span)
+
+
+def _paths(given: Inputs) -> list[str]:
+    return [leaf.path for leaf in given.traced]
 
 
 # -- tracing ---------------------------------------------------------------------------------------
