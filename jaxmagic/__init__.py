@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 # Where each public name lives; nothing below is imported before it is asked for.
 _HOMES = {
     "trace": "jaxmagic.analysis.trace",
+    "why": "jaxmagic.analysis.retraces",
     "differentiate": "jaxmagic.analysis.gradient",
     "devices": "jaxmagic.analysis.devices",
     "benchmark": "jaxmagic.bench.race",
@@ -26,6 +27,7 @@ _HOMES = {
     "show": "jaxmagic.magics.display",
     "JaxmagicError": "jaxmagic.errors",
     "Trace": "jaxmagic.results",
+    "Retrace": "jaxmagic.results",
     "Gradient": "jaxmagic.results",
     "Benchmark": "jaxmagic.results",
     "Comparison": "jaxmagic.results",

@@ -68,18 +68,16 @@ def _evaluated(call: Call, text: str) -> Any:
 
 
 def look_at_stage(call: Call) -> Any:
-    """The same, and the asked-for stage made now."""
+    """The same, and the asked-for stage made now; with `--why`, what makes JAX trace once more."""
+    if call.request.options["why"]:
+        return imported("jaxmagic.analysis.retraces:look")(call.target())
     trace = look(call)
     trace.program(call.request.options["stage"])
-    if call.request.options["graph"]:
-        trace.graph.get()
     return trace
 
 
 def opening(call: Call) -> str:
     """The title of the tab to show first, "" for the page's own choice."""
-    if call.request.options.get("graph"):
-        return str(imported("jaxmagic.pages.trace:GRAPH"))
     stage = call.request.options.get("stage", "jaxpr")
     return "" if stage == "jaxpr" else str(imported("jaxmagic.pages.trace:TABS")[stage][0])
 

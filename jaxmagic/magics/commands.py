@@ -68,6 +68,7 @@ ROWS = (
         analysis="jaxmagic.analysis.trace:look",
         result="Trace",
         action="jaxmagic.magics.actions:look_at_stage",
+        others=("Retrace",),
         options=(
             Option(
                 name="grad", short="g", default=False, help="look at the gradient of the function instead"
@@ -80,7 +81,12 @@ ROWS = (
                 default="jaxpr",
                 help="which stage to show first; hlo compiles",
             ),
-            Option(name="graph", default=False, help="show the dataflow graph first"),
+            Option(
+                name="why",
+                short="y",
+                default=False,
+                help="why a jitted function is traced once more: which argument is new to it",
+            ),
             DEVICE,
             OUTPUT,
         ),
@@ -90,6 +96,7 @@ ROWS = (
             ("%jaxpr --grad f(x)", "the program of its gradient"),
             ("%%jaxpr f(f32[1024,1024], i32[])", "a cell that defines f, at types, with no memory"),
             ("%jaxpr --stage hlo jnp.tanh(x @ w)", "an expression, compiled"),
+            ("%jaxpr --why jitted(x)", "why JAX traces it once more"),
         ),
     ),
     Command(

@@ -11,6 +11,7 @@ from jaxmagic.pages.blocks import Composer, Page
 
 PAGES: dict[type, str] = {
     results.Trace: "jaxmagic.pages.trace",
+    results.Retrace: "jaxmagic.pages.retrace",
     results.Gradient: "jaxmagic.pages.gradient",
     results.Benchmark: "jaxmagic.pages.benchmark",
     results.Comparison: "jaxmagic.pages.comparison",
