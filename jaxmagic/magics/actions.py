@@ -73,11 +73,15 @@ def look_at_stage(call: Call) -> Any:
         return imported("jaxmagic.analysis.retraces:look")(call.target())
     trace = look(call)
     trace.program(call.request.options["stage"])
+    if call.request.options["graph"]:
+        trace.graph.get()
     return trace
 
 
 def opening(call: Call) -> str:
     """The title of the tab to show first, "" for the page's own choice."""
+    if call.request.options.get("graph"):
+        return str(imported("jaxmagic.pages.trace:GRAPH"))
     stage = call.request.options.get("stage", "jaxpr")
     return "" if stage == "jaxpr" else str(imported("jaxmagic.pages.trace:TABS")[stage][0])
 

@@ -87,6 +87,7 @@ ROWS = (
                 default=False,
                 help="why a jitted function is traced once more: which argument is new to it",
             ),
+            Option(name="graph", default=False, help="show the dataflow graph first"),
             DEVICE,
             OUTPUT,
         ),
