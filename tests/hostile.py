@@ -5,9 +5,12 @@ from __future__ import annotations
 from jaxmagic.pages.blocks import (
     Aside,
     Bar,
+    Box,
     Chart,
     Code,
     Column,
+    Diagram,
+    Graph,
     Heat,
     Page,
     Program,
@@ -19,6 +22,7 @@ from jaxmagic.pages.blocks import (
     Table,
     Text,
     Tie,
+    Wire,
     tab,
     words,
 )
@@ -82,6 +86,26 @@ def blocks(nasty: str) -> tuple:
             alt=nasty,
         ),
         Heat(values=((1.0, -1.0),), rows=nasty, columns=nasty, alt=nasty),
+        Graph(
+            columns=(nasty,),
+            source=(line,),
+            diagram=_diagram(nasty, Lazy(lambda: _diagram(nasty))),
+            opened=frozenset({(1,)}),
+            alt=nasty,
+        ),
+    )
+
+
+def _diagram(nasty: str, inside: Lazy[Diagram] | None = None) -> Diagram:
+    box = {"title": nasty, "detail": nasty, "told": nasty, "cost": nasty, "source": (Range(0, 0, 4),)}
+    shut = Lazy(lambda: _diagram(nasty)) if inside else None
+    return Diagram(
+        boxes=(
+            Box(shape="pin", **box),
+            Box(shape="fold", inside=inside, **box),
+            Box(shape="loop", inside=shut, share=0.5, **box),
+        ),
+        wires=(Wire(start=0, end=1, label=nasty), Wire(start=0, end=2, label=nasty)),
     )
 
 

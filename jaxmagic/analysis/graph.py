@@ -346,8 +346,9 @@ def _in_parts(parts: Sequence[Stretch]) -> tuple[Stretch, ...]:
 
 
 def _refolded(parts: tuple[Stretch, ...]) -> tuple[Stretch, ...]:
-    """The parts of a part, few enough."""
-    return _in_parts(parts) if len(parts) > MOST_PARTS else parts
+    """The parts of a part, folded again: a turn can hold a loop of its own."""
+    folded = _repeated(parts)
+    return _in_parts(folded) if len(folded) > MOST_PARTS else folded
 
 
 def _like(step: Step) -> Hashable:
