@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from jaxmagic.analysis import buffers, compiled
-from jaxmagic.analysis.buffers import Allocation, Assignment, Kind, Life, Lives
+from jaxmagic.analysis.buffers import Allocation, Assignment, Life, Lives
 from jaxmagic.analysis.compiled import Compiled, members, phase
 from jaxmagic.analysis.hlo import Array, Instruction
 from jaxmagic.results import Buffer, Memory, Phase, Span
@@ -182,7 +182,7 @@ class _Filler:
     def _kept(self, group: _Group) -> bool:
         """Whether the forward pass alone makes a value that the backward pass reads."""
         makers = [maker for life in group.lives for maker in life.makers if not _is_plain(maker)]
-        made = {self._phase(maker) for maker in makers}
+        made = {self._phase(maker) for maker in makers} - {None}
         read = {self._phase(reader) for life in group.lives for reader in life.readers}
         return group.block.kind != "constant" and made == {"forward"} and "backward" in read
 
