@@ -74,7 +74,7 @@ def captured_constants(evidence: Evidence) -> Iterator[Note]:
         kind = program.type_of(jax.typeof(array))
         yield Note(
             kind="captured constant",
-            text=f"{what} `{kind}` ({_bytes(size)}) is captured: the program holds it as a constant, and "
+            text=f"{what} `{kind}` ({told_bytes(size)}) is captured: the program holds it as a constant, and "
             "changing it has no effect on what was compiled. Pass it as an argument.",
         )
 
@@ -270,7 +270,7 @@ def python_warnings(evidence: Evidence) -> Iterator[Note]:
 _FOR_AUTHORS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 
-def _bytes(size: int) -> str:
+def told_bytes(size: int) -> str:
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= scale:
             return f"{size / scale:.3g} {unit}"
