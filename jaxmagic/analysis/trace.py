@@ -23,6 +23,7 @@ from jaxmagic.analysis import (
     hlo,
     inputs,
     notes,
+    optimised,
     passes,
     peaks,
     program,
@@ -102,10 +103,11 @@ def _read(
         caught=caught,
     )
     jaxpr_stage, equations = _jaxpr(jaxpr, walked)
+    outputs = _outputs(traced, given, grad=grad)
     return Trace(
         name=target.name,
         inputs=_values(_paths(given), jaxpr.in_avals),
-        outputs=_outputs(traced, given, grad=grad),
+        outputs=outputs,
         equations=equations,
         lines=_lines(listing, spent, kept),
         sources=listing,
@@ -119,7 +121,7 @@ def _read(
         certain=_work(spent.certain) if spent.endless else None,
         kept=sum(kept.values()) if kept is not None else None,
         peaks=Lazy(functools.partial(peaks.measure, peaks.device())),
-        stages=_stages(jaxpr_stage, lowered, walked),
+        stages=_stages(jaxpr_stage, lowered, walked, jaxpr, _paths(given), [one.name for one in outputs]),
         graph=Lazy(functools.partial(_graph, walked, jaxpr, _paths(given), equations, spent)),
     )
 
@@ -386,13 +388,23 @@ def _explodes(walked: Walked) -> bool:
     return walked.visits > TOO_MANY and walked.visits > MANY_USES * len(walked.steps)
 
 
-def _stages(jaxpr: Stage, lowered: Lazy[Any], walked: Walked) -> dict[str, Lazy[Stage]]:
+def _stages(
+    first: Stage,
+    lowered: Lazy[Any],
+    walked: Walked,
+    jaxpr: Any,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> dict[str, Lazy[Stage]]:
     """The stages; those that are dear hold what JAX lowered, for the device it was lowered for."""
     known, users = texts.ends(walked.steps), walked.users
+    tell = functools.partial(
+        optimised.tell, walked=walked, jaxpr=jaxpr, known=known, inputs=inputs, outputs=outputs
+    )
     return {
-        "jaxpr": Lazy.of(jaxpr),
+        "jaxpr": Lazy.of(first),
         "stablehlo": Lazy(lambda: _stablehlo(lowered.get(), users)),
-        "hlo": Lazy(lambda: _hlo(lowered.get(), known)),
+        "hlo": Lazy(functools.partial(_hlo, lowered, known, tell)),
     }
 
 
@@ -403,10 +415,20 @@ def _stablehlo(lowered: Any, users: frozenset[str]) -> Stage:
     return Stage(name="stablehlo", text=text, links=links, seconds=time.perf_counter() - started)
 
 
-def _hlo(lowered: Any, known: texts.Ends) -> Stage:
+def _hlo(lowered: Lazy[Any], known: texts.Ends, tell: Callable[[Any], optimised.Told]) -> Stage:
+    ready = lowered.get()
     started = time.perf_counter()
-    compiled = lowered.compile()
+    compiled = ready.compile()
     seconds = time.perf_counter() - started
     with collection_paused():
         text, links = texts.link_hlo(program.print_optimised(compiled), known)
-    return Stage(name="hlo", text=text, links=links, seconds=seconds, memory=program.memory(compiled))
+        told = tell(compiled)
+    return Stage(
+        name="hlo",
+        text=text,
+        links=links,
+        seconds=seconds,
+        memory=told.memory,
+        notes=told.notes,
+        made=told.made,
+    )
