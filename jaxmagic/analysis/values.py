@@ -38,13 +38,13 @@ class Values:
 
 
 def values(walked: Walked, top: Any) -> Values | None:
-    """The values of a walked program; None where it is too large to say.
+    """The values of a walked program; None where it is empty, or too large to say.
 
     Args:
         walked: the walk.
         top: the whole program.
     """
-    if walked.visits > MOST or len(walked.steps) > MOST:
+    if not walked.steps or walked.visits > MOST or len(walked.steps) > MOST:
         return None
     index = _Index(walked)
     numbering, needs = _Numbering(index), _Needs(index)
