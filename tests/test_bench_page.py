@@ -89,7 +89,7 @@ def test_the_conditions_are_one_line():
         ),
         (
             {"speedup": (0.97, 0.98, 0.999), "break_even_calls": None},
-            "Under jit about as fast as NumPy (0.97–1.00 times), so the 94 ms of compiling never pay off.",
+            "Under jit about as fast as NumPy (0.97–1.00 times), after 94 ms of compiling.",
         ),
         (
             {"speedup": (1.01, 1.02, 1.03), "break_even_calls": 4000},
@@ -109,6 +109,15 @@ def test_the_conditions_are_one_line():
             {"speedup": (0.5, 2.0, 20.0), "break_even_calls": 40},
             "Under jit 0.5–20.0 times as fast as NumPy, which is too unsteady to tell, "
             "after 94 ms of compiling.",
+        ),
+        (
+            {"speedup": (0.85, 1.0, 1.15), "break_even_calls": None},
+            "Under jit 0.8–1.1 times as fast as NumPy, which is too unsteady to tell, "
+            "after 94 ms of compiling.",
+        ),
+        (
+            {"speedup": (None, 0.5, None), "break_even_calls": None},
+            "Under jit 2.0 times slower than NumPy (too few calls for an interval), after 94 ms of compiling.",
         ),
         (
             {"speedup": (None, 16.0, None)},

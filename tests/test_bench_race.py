@@ -567,6 +567,20 @@ def test_numpy_code_races_its_port():
     assert result.inputs[0].bytes == 80
 
 
+def test_numpy_code_that_returns_nothing_races_what_it_changes():
+    def smooth(u, v):
+        u[1:-1] = 0.5 * (u[:-2] + u[2:])
+        v += u
+
+    def smooth_one(u):
+        u[1:-1] = 0.5 * (u[:-2] + u[2:])
+
+    for result in (quick(smooth, np.arange(9.0) ** 2, np.ones(9)), quick(smooth_one, np.arange(9.0) ** 2)):
+        assert [side.obstacle for side in result.contenders.values()] == ["", "", ""]
+        assert result.agreement.ok
+        assert result.agreement.dtypes["jax.jit"] == "NoneType"
+
+
 def test_sizes_stay_python_values_under_jit():
     def pad(x, n, scale):
         return np.concatenate([x, np.zeros(n)]) * scale

@@ -8,7 +8,7 @@ import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -79,13 +79,14 @@ def as_returned(result: Any, changed: Mapping[str, Any]) -> Outcome:
 
 
 def as_ported(port: Port) -> Reader:
-    """The outcome of a port: what it returns besides the result are its changed inputs' new values."""
+    """The outcome of a port: besides its result, where it has one, it returns its changed inputs' values."""
     if not port.mutated:
         return as_returned
 
     def read(result: Any, _: Mapping[str, Any]) -> Outcome:
-        first, *rest = result
-        return Outcome(result=first, changed=dict(zip(port.mutated, rest, strict=True)))
+        first, values = (result[0], result[1:]) if port.returns else (None, result)
+        values = (values,) if not port.returns and len(port.mutated) == 1 else values
+        return Outcome(result=first, changed=dict(zip(port.mutated, values, strict=True)))
 
     return read
 
@@ -102,7 +103,7 @@ def by_numpy(name: str, target: Target, tools: Instruments) -> Side:
 
 def eagerly(name: str, target: Target, read: Reader, tools: Instruments, scope: Scope) -> Side:
     """The function on JAX arrays, operation by operation; `read` makes an outcome of its result."""
-    target = Target(function=plain(target.function), args=target.args, kwargs=target.kwargs, name=target.name)
+    target = replace(target, function=plain(target.function))
     return _by_call(name, target, inputs.for_jax, tools, scope, read)
 
 

@@ -93,7 +93,7 @@ def jit_and_gradient(course: Course, target: Target) -> None:
     """Jit of the function, and of the function with its gradient."""
     read, tools, scope = _reader(course), course.tools, course.scope
     course.add(JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE)
-    takes = operator.itemgetter(0) if course.port and course.port.mutated else _itself
+    takes = operator.itemgetter(0) if course.port and course.port.mutated and course.port.returns else _itself
     both = replace(target, function=programs.with_gradient(plain(target.function), takes))
     course.add(GRADIENT, lambda: contenders.by_jit(GRADIENT, both, contenders.of_value(read), tools, scope))
 

@@ -32,7 +32,7 @@ NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
 _LABELS = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "JAX under jit", GRADIENT: "jit with gradient"}
 _IN_SENTENCES = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "jit"}
 # An interval whose ends are this many times apart says nothing.
-UNSTEADY = 1.5
+UNSTEADY = 1.3
 # Ratios this near to 1 are no difference that one would act on.
 NEAR = 0.05
 # Cores of others above which the machine counts as busy.
@@ -190,7 +190,7 @@ def _say_compiling(result: Benchmark, times: Interval, slow: str) -> Words:
     cost = units.seconds(sum(stages), 2) if stages else "some time"
     calls = result.break_even_calls
     undecided = times.low is None or is_about_one(times)
-    if slow != NUMPY or (calls is not None and undecided):
+    if slow != NUMPY or undecided:
         return words(f", after {cost} of compiling.")
     if calls is None:
         return words(f", so the {cost} of compiling never pay off.")
