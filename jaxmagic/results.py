@@ -399,6 +399,40 @@ class Peaks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A figure of the last run and of this one, by its name; None where it is not known."""
+
+    name: str
+    before: float | None
+    now: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An equation that is new (+), gone (-) or as it was, with the line and place that it came from."""
+
+    sign: Literal["+", "-", " "]
+    text: str
+    line: int | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is different from the last run of the same cell.
+
+    Args:
+        same: whether it is the same program.
+        figures: of both runs.
+        diff: every equation of both runs; None where they are too many.
+    """
+
+    same: bool
+    figures: tuple[Figure, ...]
+    diff: Lazy[tuple[Change, ...]] | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """What JAX makes of a function at given inputs.
 
@@ -426,6 +460,7 @@ class Trace:
     peaks: Lazy[Peaks] | None = field(default=None, repr=False, compare=False)
     stages: Mapping[str, Lazy[Stage]] = field(repr=False, compare=False)
     graph: Lazy[Graph] | None = field(default=None, repr=False, compare=False)
+    changes: Changes | None = None
 
     def stage(self, name: StageName) -> str:
         """The text of a stage: "jaxpr", "stablehlo" or "hlo" (compiles when first asked)."""
@@ -665,6 +700,9 @@ class Contender:
         fix: what to write instead.
         span: where in the user's source the obstacle is.
         excerpt: the user's source line at `span`.
+        device: where it ran, in a race of devices; else "".
+        transfer: seconds to bring its inputs to that device from where they were; None where they were
+            there, or in a race on one device.
     """
 
     name: str
@@ -678,6 +716,8 @@ class Contender:
     fix: str = ""
     span: Span | None = None
     excerpt: str = ""
+    device: str = ""
+    transfer: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

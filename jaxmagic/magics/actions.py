@@ -33,6 +33,7 @@ class Call:
         watch: takes a result that is not finished, and the share that is done; None for nobody.
         contenders: the labelled lines of a race.
         cell: whether it has a body.
+        compared: takes a trace and gives it back with what changed against the last run of its cell.
     """
 
     command: Command
@@ -43,6 +44,7 @@ class Call:
     watch: Watch | None = None
     contenders: Contenders = field(default_factory=Contenders)
     cell: bool = False
+    compared: Callable[[Any], Any] = lambda trace: trace
 
     def passed(self) -> dict[str, Any]:
         """The options that the analysis takes."""
@@ -75,7 +77,7 @@ def look_at_stage(call: Call) -> Any:
     trace.program(call.request.options["stage"])
     if call.request.options["graph"]:
         trace.graph.get()
-    return trace
+    return call.compared(trace)
 
 
 def opening(call: Call) -> str:

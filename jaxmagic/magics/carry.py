@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -14,6 +14,7 @@ from jaxmagic.magics import actions, contenders, find
 from jaxmagic.magics.cell import Body, Ran, awaits, cell_number, compiled, drive, labels, run, target_of
 from jaxmagic.magics.commands import Command, help_text, imported
 from jaxmagic.magics.display import Screen
+from jaxmagic.magics.editions import Editions
 from jaxmagic.magics.grammar import Request, parse
 from jaxmagic.magics.tracebacks import users_frames_only
 from jaxmagic.target import Target
@@ -39,6 +40,7 @@ class Carrier:
 
     shell: InteractiveShell
     screen: Screen
+    editions: Editions = field(default_factory=Editions)
 
     def line(self, command: Command, line: str, local_ns: Mapping[str, Any] | None) -> Any:
         """`%magic line`: the result with `-o`, else None."""
@@ -80,7 +82,9 @@ class Carrier:
         options = call.request.options
         quiet = call.request.silent or options["output"]
         with _on(options.get("device")), nullcontext() if quiet else self._progress(call) as progress:
-            result = imported(call.command.action)(replace(call, watch=progress))
+            result = imported(call.command.action)(
+                replace(call, watch=progress, compared=self._compared(call))
+            )
             if progress is not None and result is not None:
                 progress.finish(result, actions.opening(call))
         if not options["output"]:
@@ -88,6 +92,12 @@ class Carrier:
         if call.request.silent:
             self.screen.silence(result)
         return result
+
+    def _compared(self, call: actions.Call) -> Callable[[Any], Any]:
+        """What sets a trace beside that of the last run; for `%%jaxpr` by itself, whatever it is called."""
+        parent = getattr(self.shell, "parent_header", None) or {}
+        whole = call.cell and not call.request.expr
+        return lambda trace: self.editions.compared(trace, parent, cell=whole)
 
     def _progress(self, call: actions.Call) -> Any:
         return self.screen.progress(f"%{call.command.name}")

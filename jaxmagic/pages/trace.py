@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jaxmagic.pages import graph, units
+from jaxmagic.pages import changes, graph, units
 from jaxmagic.pages.blocks import (
     Aside,
     Block,
@@ -37,6 +37,8 @@ TABS: dict[StageName, tuple[str, str]] = {
     "hlo": ("XLA", "compiles the program"),
 }
 GRAPH = "Graph"
+# A longer program is compared with that of the last run when one looks at it.
+FEW_EQUATIONS = 600
 
 
 def page(trace: Trace) -> Page:
@@ -44,7 +46,11 @@ def page(trace: Trace) -> Page:
     return Page(
         say=_say(trace),
         conditions=_conditions(trace),
-        tabs=(*(_tab(trace, name) for name in TABS if name in trace.stages), *_pictures(trace)),
+        tabs=(
+            *(_tab(trace, name) for name in TABS if name in trace.stages),
+            *_changed(trace),
+            *_pictures(trace),
+        ),
         notes=tuple(_aside(note) for note in trace.notes),
     )
 
@@ -109,7 +115,8 @@ def _conditions(trace: Trace) -> Words:
     parts.append(f"{units.size(_total(trace.inputs))} in, {units.size(_total(trace.outputs))} out")
     if trace.transcendentals:
         parts.append(f"{units.amount(trace.transcendentals)} transcendental operations")
-    return words(" · ".join(parts))
+    said = words(Text(changes.sentence(trace.changes), tone="accent"), " · ") if trace.changes else ()
+    return words(*said, " · ".join(parts))
 
 
 def _aside(note: Note) -> Aside:
@@ -125,6 +132,19 @@ def _tab(trace: Trace, name: StageName) -> Tab:
     stage = trace.stages[name]
     blocks: Lazy[tuple[Block, ...]] = Lazy(lambda: _blocks(trace, stage.get()))
     return Tab(title=title, blocks=blocks, hint="" if stage.ready else hint)
+
+
+def _changed(trace: Trace) -> Iterator[Tab]:
+    """What is different from the last run of the cell; nothing where nothing is."""
+    if trace.changes is not None and not trace.changes.same:
+        hint = "compares the equations" if len(trace.equations) > FEW_EQUATIONS else ""
+        yield Tab(title=changes.TITLE, blocks=Lazy(lambda: _difference(trace)), hint=hint)
+
+
+def _difference(trace: Trace) -> tuple[Block, ...]:
+    assert trace.changes is not None
+    listing = _listing(trace)
+    return changes.blocks(trace.changes, listing.rows, ("flop", "bytes"), listing.ranges)
 
 
 def _pictures(trace: Trace) -> Iterator[Tab]:

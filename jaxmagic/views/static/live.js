@@ -211,6 +211,10 @@ class Ranges {
 
 /* What is muted and what is named in each language; the rest is plain. */
 const TOKENS = {
+  diff: [
+    [/^\+.*/g, "jm-added"],
+    [/^-.*/g, "jm-removed"],
+  ],
   jaxpr: [
     [/:[a-z]\w*\[[^\]]*\](?:\{[^}]*\})?/g, "jm-muted"],
     [/(?<== )[a-z_][\w.]*/g, "jm-name"],
