@@ -1,0 +1,134 @@
+"""The memory of a compiled program: how much, when most, and which expressions it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from jaxmagic.pages import units
+from jaxmagic.pages.blocks import Block, Chart, Program, Prose, Series, SourceLine, Text, strong, words
+from jaxmagic.pages.kernels import Listing, Ranges
+from jaxmagic.results import Buffer, Memory
+
+TITLE = "Memory"
+# So many buffers are listed, the largest first.
+MOST = 30
+# A picture of so many steps is a picture.
+FEW_STEPS = 3
+_SCALES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
+
+
+def blocks(memory: Memory | None, rows: Sequence[SourceLine], ranges: Ranges) -> tuple[Block, ...]:
+    """What a compiled program holds, beside its source.
+
+    Args:
+        memory: what it holds; None where the backend does not say.
+        rows: the source.
+        ranges: where a span stands in the rows.
+    """
+    if memory is None:
+        return (Prose(words=words("unknown: this backend does not say what a program holds")),)
+    if memory.fullest is None:
+        unsaid = Text(" · what the temporaries are for is unknown: this backend does not say", tone="muted")
+        return (Prose(words=(*_said(memory), unsaid)),)
+    return (Prose(words=_said(memory)), *_picture(memory), _listing(memory, rows, ranges))
+
+
+def _said(memory: Memory) -> tuple[Text, ...]:
+    parts = [f"{units.size(memory.arguments)} arguments", f"{units.size(memory.outputs)} outputs"]
+    parts.append(f"{units.size(memory.temporaries)} temporaries")
+    if memory.constants:
+        parts.append(f"{units.size(memory.constants)} constants")
+    less = f", {units.size(memory.aliased)} of the outputs in place of arguments" if memory.aliased else ""
+    return words(strong(units.size(memory.peak)), f" held during a call: {units.listed(parts)}{less}")
+
+
+# -- the picture -----------------------------------------------------------------------------------
+
+
+def _picture(memory: Memory) -> Iterator[Chart]:
+    """The bytes in use over the program's course."""
+    if len(memory.course) < FEW_STEPS or memory.fullest is None:
+        return
+    most = max(memory.course)
+    scale, unit = next(pair for pair in _SCALES if most >= pair[0] or pair[0] == 1.0)
+    steps = len(memory.course)
+    yield Chart(
+        series=(
+            Series(
+                name="in use",
+                x=tuple(float(step) for step in range(steps)),
+                y=tuple(used / scale for used in memory.course),
+            ),
+        ),
+        x="step of the compiled program (a loop's body once)",
+        y=f"memory in use, {unit}",
+        alt=f"Memory in use over the {steps} steps of the compiled program: most, {units.size(most)}, "
+        f"at step {memory.fullest}.",
+        mark_x=float(memory.fullest),
+    )
+
+
+# -- the buffers -----------------------------------------------------------------------------------
+
+
+def _listing(memory: Memory, rows: Sequence[SourceLine], ranges: Ranges) -> Program:
+    listing = Listing(rows, ranges)
+    full = memory.fullest or 0
+    used = memory.at(full)
+    used_bytes = units.size(memory.course[full])
+    listing.add(f"at the fullest, step {full} of {len(memory.course)}: {used_bytes} in use", ())
+    _add(listing, used)
+    kept = _kept(memory)
+    if kept:
+        total = units.size(sum(buffer.bytes for buffer in kept))
+        many = units.counted(len(kept), "temporary", "temporaries")
+        listing.add("", ())
+        listing.add(f"kept from the forward pass for the backward pass: {total} in {many}", ())
+        _add(listing, kept)
+    return listing.program(_source(rows, used, ranges), ("in use",), "memory")
+
+
+def _kept(memory: Memory) -> tuple[Buffer, ...]:
+    found = [buffer for buffer in memory.buffers if buffer.kept and buffer.kind == "temporary"]
+    return tuple(sorted(found, key=lambda buffer: -buffer.bytes))
+
+
+def _add(listing: Listing, found: Sequence[Buffer]) -> None:
+    shown = [buffer for buffer in found if buffer.type][:MOST]
+    cells = [(buffer.kind, units.size(buffer.bytes), buffer.type) for buffer in shown]
+    widths = [max(map(len, column), default=0) for column in zip(*cells, strict=True)]
+    for buffer, (kind, size, type_) in zip(shown, cells, strict=True):
+        start = f"  {kind:<{widths[0]}}  {size:>{widths[1]}}  {type_:<{widths[2]}}  "
+        name = f"{buffer.name}  " if buffer.name else ""
+        made = (buffer.span,) if buffer.span is not None and buffer.kind != "argument" else ()
+        listing.add(start + name, made, _until(buffer))
+    rest = [buffer for buffer in found if buffer not in shown]
+    if rest:
+        size = units.size(sum(buffer.bytes for buffer in rest))
+        listing.add(f"  … and {units.counted(len(rest), 'smaller one')}, {size}", ())
+
+
+def _until(buffer: Buffer) -> str:
+    if buffer.kind != "temporary" or buffer.last is None:
+        return ""
+    why = ", kept for the backward pass" if buffer.kept else ""
+    return f"  until line {buffer.last.line}{why}"
+
+
+def _source(rows: Sequence[SourceLine], used: Sequence[Buffer], ranges: Ranges) -> tuple[SourceLine, ...]:
+    """The source with what each line holds at the fullest moment."""
+    held: dict[int, int] = {}
+    for buffer in used:
+        places = ranges(buffer.span) if buffer.span is not None and buffer.kind != "argument" else ()
+        if places:
+            held[places[0].row] = held.get(places[0].row, 0) + buffer.bytes
+    most = max(held.values(), default=0)
+    return tuple(
+        replace(row, cells=(units.size(held[i]) if i in held else "",), share=_share(held.get(i), most))
+        for i, row in enumerate(rows)
+    )
+
+
+def _share(part: int | None, most: int) -> float | None:
+    return part / most if part and most else None
