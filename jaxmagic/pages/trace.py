@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jaxmagic.pages import changes, graph, units
+from jaxmagic.pages import changes, graph, kernels, memory, units
 from jaxmagic.pages.blocks import (
     Aside,
     Block,
@@ -48,6 +48,7 @@ def page(trace: Trace) -> Page:
         conditions=_conditions(trace),
         tabs=(
             *(_tab(trace, name) for name in TABS if name in trace.stages),
+            *_held(trace),
             *_changed(trace),
             *_pictures(trace),
         ),
@@ -164,7 +165,22 @@ def _picture(trace: Trace, drawn: Graph) -> tuple[Block, ...]:
 def _blocks(trace: Trace, stage: Stage) -> tuple[Block, ...]:
     program = _program(trace, stage)
     prose = [Prose(words=words(Text(line, tone="muted"))) for line in _about(stage, program)]
-    return (*prose, program, *(_aside(note) for note in stage.notes))
+    noted = tuple(_aside(note) for note in stage.notes)
+    if stage.made is None:
+        return (*prose, program, *noted)
+    listing = _listing(trace)
+    return (*prose, *kernels.blocks(stage.made, listing.rows, listing.ranges), *noted, program)
+
+
+def _held(trace: Trace) -> Iterator[Tab]:
+    """What the compiled program holds in memory."""
+    stage = trace.stages.get("hlo")
+    if stage is not None:
+        listing = _listing(trace)
+        made: Lazy[tuple[Block, ...]] = Lazy(
+            lambda: memory.blocks(stage.get().memory, listing.rows, listing.ranges)
+        )
+        yield Tab(title=memory.TITLE, blocks=made, hint="" if stage.ready else TABS["hlo"][1])
 
 
 def _about(stage: Stage, program: Program) -> Iterator[str]:
@@ -175,11 +191,11 @@ def _about(stage: Stage, program: Program) -> Iterator[str]:
         yield f"the first {shown} lines; {cut} more are in `.stage({stage.name!r})`"
 
 
-def _memory(memory: Memory) -> str:
-    parts = [f"{units.size(memory.arguments)} arguments", f"{units.size(memory.outputs)} outputs"]
-    parts.append(f"{units.size(memory.temporaries)} temporaries")
-    if memory.peak is not None:
-        parts.append(f"peak memory {units.size(memory.peak)}")
+def _memory(held: Memory) -> str:
+    parts = [f"{units.size(held.arguments)} arguments", f"{units.size(held.outputs)} outputs"]
+    parts.append(f"{units.size(held.temporaries)} temporaries")
+    if held.peak is not None:
+        parts.append(f"peak memory {units.size(held.peak)}")
     return " · ".join(parts)
 
 
