@@ -8,6 +8,7 @@ from typing import Literal
 
 from jaxmagic.analysis.compiled import IDLE, Compiled, Unit, phase
 from jaxmagic.analysis.hlo import Instruction, Module
+from jaxmagic.analysis.memory import Origins
 from jaxmagic.analysis.prices import FREE, Cost, price
 from jaxmagic.results import Kernel, Span
 
@@ -43,11 +44,11 @@ _CONFIGURED = re.compile(r'"kind":"(__\w+|triton\w*)"')
 
 def kernels(program: Compiled) -> tuple[Kernel, ...]:
     """All that a compiled program runs, in order; a loop's body once."""
-    meter = _Meter(program.module)
-    return tuple(_kernel(program, unit, meter) for unit in program.units())
+    meter, origins = _Meter(program.module), Origins(program)
+    return tuple(_kernel(program, unit, meter, origins) for unit in program.units())
 
 
-def _kernel(program: Compiled, unit: Unit, meter: _Meter) -> Kernel:
+def _kernel(program: Compiled, unit: Unit, meter: _Meter, origins: Origins) -> Kernel:
     one = unit.instruction
     library = library_of(unit)
     copies = is_copy(unit)
@@ -56,7 +57,7 @@ def _kernel(program: Compiled, unit: Unit, meter: _Meter) -> Kernel:
         name=one.name,
         kind="library" if library else "copy" if copies else _kind(unit),
         what=library or ("copy" if copies else _what(unit)),
-        spans=program.spans(unit),
+        spans=_spans(program, unit, origins),
         phases=tuple(scopes),
         reads=sum(_reads(program, unit)),
         writes=_writes(program, unit),
@@ -64,6 +65,13 @@ def _kernel(program: Compiled, unit: Unit, meter: _Meter) -> Kernel:
         turns=unit.turns,
         looped=bool(unit.loops),
     )
+
+
+def _spans(program: Compiled, unit: Unit, origins: Origins) -> tuple[Span, ...]:
+    """The expressions in a unit; of a copy that XLA added, what it copies."""
+    own = program.spans(unit)
+    source = copied(program, unit, origins.of) if not own and is_copy(unit) else None
+    return (source,) if source is not None else own
 
 
 def _kind(unit: Unit) -> Literal["fusion", "operation"]:

@@ -65,9 +65,6 @@ _KINDS = (
 
 def _cells(number: int, kernel: Kernel) -> list[str]:
     times = "" if not kernel.looped else f"× {units.count(kernel.turns)}" if kernel.turns else "× ?"
-    passed = (
-        "" if "backward" not in kernel.phases else "backward" if len(kernel.phases) == 1 else "both passes"
-    )
     moved = f"{units.size(kernel.reads)} → {units.size(kernel.writes)}"
     work = units.flop(kernel.flops) if kernel.flops else "" if kernel.flops == 0 else "flop unknown"
     return [str(number), kernel.what, _pass(kernel), times, moved, work]

@@ -11,8 +11,8 @@ from jaxmagic.pages.kernels import Listing, Ranges
 from jaxmagic.results import Buffer, Memory
 
 TITLE = "Memory"
-# So many buffers are listed, the largest first.
-MOST = 30
+# So many buffers are listed, the largest first, down to this share of the largest.
+MOST, SMALL = 30, 0.001
 # A picture of so many steps is a picture.
 FEW_STEPS = 3
 _SCALES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes"))
@@ -78,14 +78,14 @@ def _listing(memory: Memory, rows: Sequence[SourceLine], ranges: Ranges) -> Prog
     used = memory.at(full)
     used_bytes = units.size(memory.course[full])
     listing.add(f"at the fullest, step {full} of {len(memory.course)}: {used_bytes} in use", ())
-    _add(listing, used)
+    _add(listing, used, ", kept for the backward pass")
     kept = _kept(memory)
     if kept:
         total = units.size(sum(buffer.bytes for buffer in kept))
         many = units.counted(len(kept), "temporary", "temporaries")
         listing.add("", ())
         listing.add(f"kept from the forward pass for the backward pass: {total} in {many}", ())
-        _add(listing, kept)
+        _add(listing, kept, "")
     return listing.program(_source(rows, used, ranges), ("in use",), "memory")
 
 
@@ -94,25 +94,25 @@ def _kept(memory: Memory) -> tuple[Buffer, ...]:
     return tuple(sorted(found, key=lambda buffer: -buffer.bytes))
 
 
-def _add(listing: Listing, found: Sequence[Buffer]) -> None:
-    shown = [buffer for buffer in found if buffer.type][:MOST]
+def _add(listing: Listing, found: Sequence[Buffer], kept: str) -> None:
+    floor = SMALL * max((buffer.bytes for buffer in found), default=0)
+    shown = [buffer for buffer in found if buffer.type and buffer.bytes >= floor][:MOST]
     cells = [(buffer.kind, units.size(buffer.bytes), buffer.type) for buffer in shown]
     widths = [max(map(len, column), default=0) for column in zip(*cells, strict=True)]
     for buffer, (kind, size, type_) in zip(shown, cells, strict=True):
         start = f"  {kind:<{widths[0]}}  {size:>{widths[1]}}  {type_:<{widths[2]}}  "
         name = f"{buffer.name}  " if buffer.name else ""
         made = (buffer.span,) if buffer.span is not None and buffer.kind != "argument" else ()
-        listing.add(start + name, made, _until(buffer))
+        listing.add(start + name, made, _until(buffer, kept if buffer.kept else ""))
     rest = [buffer for buffer in found if buffer not in shown]
     if rest:
         size = units.size(sum(buffer.bytes for buffer in rest))
         listing.add(f"  … and {units.counted(len(rest), 'smaller one')}, {size}", ())
 
 
-def _until(buffer: Buffer) -> str:
+def _until(buffer: Buffer, why: str) -> str:
     if buffer.kind != "temporary" or buffer.last is None:
         return ""
-    why = ", kept for the backward pass" if buffer.kept else ""
     return f"  until line {buffer.last.line}{why}"
 
 
