@@ -44,7 +44,7 @@ def given_options(request, magic):
         ("jaxgrad", "--wrt params['w'] f(x)", {"wrt": ("params['w']",)}, "f(x)", False),
         ("jaxgrad", "-n 2 f(x)", {"order": 2}, "f(x)", False),
         ("jaxbench", "--budget 0.5 f(x)", {"budget": 0.5}, "f(x)", False),
-        ("jaxbench", '-d "cpu:0" f(x)', {"device": "cpu:0"}, "f(x)", False),
+        ("jaxbench", '-d "cpu:0" f(x)', {"device": ("cpu:0",)}, "f(x)", False),
         ("jaxdevice", "cuda:1", {}, "cuda:1", False),
     ],
 )

@@ -41,7 +41,7 @@ def _changes(before: Benchmark, after: Benchmark) -> Iterator[tuple[str, str, st
 def _facts(result: Benchmark) -> dict[str, str]:
     conditions = {name: str(value) for name, value in result.conditions.items() if not _is_measured(name)}
     inputs = {f"input {value.name}": value.type for value in result.inputs}
-    return {"device": result.device, **inputs, **conditions}
+    return {"function": result.name, "device": result.device, **inputs, **conditions}
 
 
 def _is_measured(name: str) -> bool:

@@ -6,6 +6,7 @@ import functools
 import itertools
 import operator
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -14,11 +15,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmagic.analysis import devices
 from jaxmagic.analysis.inputs import is_jitted, plain
 from jaxmagic.bench import inputs, programs
 from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.captures import Lifted, lift
-from jaxmagic.bench.instruments import Instruments
+from jaxmagic.bench.instruments import Instruments, TimeIsUp, in_background
 from jaxmagic.bench.sampling import Entrant
 from jaxmagic.results import Memory, Port
 from jaxmagic.target import Target
@@ -27,6 +29,8 @@ Scope = Callable[[], AbstractContextManager[Any]]
 Reader = Callable[[Any, Mapping[str, Any]], Outcome]
 # Below this many seconds a call it matters what calling any compiled function costs.
 SHORT = 200e-6
+# Seconds between two looks whether a first result is there.
+NAP = 20e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +40,19 @@ class Program:
     Args:
         seconds: (trace, lower, compile).
         memory: what it holds.
+        device: where it runs.
         constant: whether its results do not depend on its inputs.
         folded: bytes of constants inside it.
-        transfer: seconds to copy its inputs to the device.
+        transfer: seconds to copy its inputs to the device; None where they are there already.
         floor: seconds that calling any compiled function takes; None where that does not matter.
     """
 
     seconds: tuple[float, float, float]
     memory: Memory | None
+    device: str
     constant: bool
     folded: int
-    transfer: float
+    transfer: float | None
     floor: float | None
 
 
@@ -190,6 +196,7 @@ def _by_jit(
     program = Program(
         seconds=stages,
         memory=_memory(compiled),
+        device=devices.current(),
         constant=programs.is_constant(traced.jaxpr),
         folded=programs.folded_bytes(traced.jaxpr),
         transfer=_transfer((target.args, dict(target.kwargs)), tools.now),
@@ -231,16 +238,28 @@ def _compile(
     times.append(now())
     lowered = traced.lower()
     times.append(now())
-    compiled = lowered.compile()
+    try:
+        compiled = in_background(lowered.compile)
+    except TimeIsUp as up:
+        up.during = "while XLA compiled it"
+        raise
     times.append(now())
     trace, lower, compiling = (after - before for before, after in itertools.pairwise(times))
     return (trace, lower, compiling), traced, compiled
 
 
-def _transfer(given: Any, now: Callable[[], float]) -> float:
+def _transfer(given: Any, now: Callable[[], float]) -> float | None:
+    homes = {devices.name_of(home) for leaf in _jax_arrays(given) for home in leaf.devices()}
+    here = devices.current()
+    if here in homes or (not homes and here.startswith("cpu")):
+        return None
     start = now()
     wait(inputs.for_jax(given))
     return now() - start
+
+
+def _jax_arrays(given: Any) -> list[jax.Array]:
+    return [leaf for leaf in jax.tree_util.tree_leaves(given) if isinstance(leaf, jax.Array)]
 
 
 def call_floor(now: Callable[[], float], calls: int = 100) -> float:
@@ -302,7 +321,10 @@ def _memory(compiled: Any) -> Memory | None:
 
 
 def wait(result: Any) -> Any:
-    """The result, once it is really there."""
+    """The result, once it is really there; Ctrl-C and the stop-watch are heard meanwhile."""
+    for leaf in _jax_arrays(result):
+        while not (isinstance(leaf, jax.core.Tracer) or leaf.is_ready()):
+            time.sleep(NAP)
     jax.block_until_ready(result)
     synchronise(result)
     return result

@@ -18,7 +18,7 @@ from jaxmagic.bench import agreement, inputs, statistics
 from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.conditions import Load, conditions
 from jaxmagic.bench.contenders import Side
-from jaxmagic.bench.instruments import Instruments, TimeIsUp, interrupts_heard
+from jaxmagic.bench.instruments import Instruments, TimeIsUp, interrupts_heard, interrupts_held
 from jaxmagic.bench.notes import CORES_OF, notes
 from jaxmagic.bench.sampling import Record, time_calls
 from jaxmagic.bench.sampling import race as take_turns
@@ -54,6 +54,7 @@ class Course:
         order: the names of the contenders, the reference first.
         references: with whom each is compared, where not with the first.
         sides: those that are ready; `out` those that could not run.
+        devices: that are raced against each other, where they are.
         wide: whether JAX computes with 64 bits.
         said: notes made on the way.
         nudged: what the reference does on inputs that are changed by a rounding error.
@@ -68,6 +69,7 @@ class Course:
     sides: dict[str, Side] = field(default_factory=dict)
     out: dict[str, Contender] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
     agreement: Agreement = field(default_factory=lambda: Agreement(ok=None))
     port: Port | None = None
     wide: bool = False
@@ -93,8 +95,9 @@ class Course:
                 self.take_turns()
         except KeyboardInterrupt:
             self.interrupted = True
-        result = self.benchmark()
-        return replace(result, notes=result.notes + notes(result, self.sides))
+        with interrupts_held():
+            result = self.benchmark()
+            return replace(result, notes=result.notes + notes(result, self.sides))
 
     # -- making ready
 
@@ -127,9 +130,9 @@ class Course:
             with self.tools.cut_off(seconds):
                 self.sides[name] = make()
                 self.again(name)
-        except TimeIsUp:
+        except TimeIsUp as up:
             if name not in self.sides:
-                self.out[name] = cut_off(name, seconds, self.budget)
+                self.out[name] = cut_off(name, seconds, self.budget, up.during)
         except Exception as error:  # noqa: BLE001 - whatever a user's function raises is its obstacle
             self.sides.pop(name, None)
             self.out[name] = obstacle(name, error, self.target)
@@ -220,7 +223,7 @@ class Course:
             name=self.target.name,
             contenders=sides,
             agreement=self.agreement,
-            device=devices.current(),
+            device=" against ".join(self.devices) or devices.current(),
             budget=self.budget,
             elapsed=self.tools.now() - self.start,
             speedups=_speedups(sides),
@@ -253,6 +256,8 @@ class Course:
             first_call=side.first_call,
             compile_seconds=side.program.seconds if side.program else None,
             memory=side.program.memory if side.program else None,
+            device=side.program.device if side.program and self.devices else "",
+            transfer=side.program.transfer if side.program and self.devices else None,
         )
         if record is None or record.failure is None:
             return made
@@ -291,11 +296,11 @@ def not_started(name: str, budget: float) -> Contender:
     return Contender(name=name, obstacle=obstacle, fix=f"give it more time: --budget {4 * budget:.3g}")
 
 
-def cut_off(name: str, seconds: float, budget: float) -> Contender:
-    """A side whose first call took too long."""
+def cut_off(name: str, seconds: float, budget: float, during: str = TimeIsUp.during) -> Contender:
+    """A side whose compiling or first call took too long."""
     return Contender(
         name=name,
-        obstacle=f"cut off after {seconds:.2g} s, in its first call",
+        obstacle=f"cut off after {seconds:.2g} s, {during}",
         fix=f"give it more time: --budget {4 * budget:.3g}",
     )
 

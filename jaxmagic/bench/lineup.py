@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmagic.analysis import devices
 from jaxmagic.analysis.inputs import plain
 from jaxmagic.bench import agreement, contenders, inputs, programs
 from jaxmagic.bench.agreement import Outcome
@@ -87,6 +89,34 @@ def op_by_op_and_jit(course: Course, target: Target) -> None:
     read, tools, scope = _reader(course), course.tools, course.scope
     course.add(JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE)
     course.add(EAGER, lambda: contenders.eagerly(EAGER, target, read, tools, scope), share=EAGER_SHARE)
+
+
+def on_devices(names: Sequence[str]) -> Others:
+    """Jit of the function, and the function op by op, on each device."""
+
+    def others(course: Course, target: Target) -> None:
+        for name in names:
+            _on_one_device(course, target, name)
+
+    return others
+
+
+def _on_one_device(course: Course, target: Target, name: str) -> None:
+    read, tools, device = _reader(course), course.tools, devices.resolve(name)
+
+    @contextmanager
+    def scope() -> Iterator[None]:
+        with jax.default_device(device), course.scope():
+            yield
+
+    jit, eager = device_sides(name)
+    course.add(jit, lambda: contenders.by_jit(jit, target, read, tools, scope), grace=JIT_GRACE)
+    course.add(eager, lambda: contenders.eagerly(eager, target, read, tools, scope), share=EAGER_SHARE)
+
+
+def device_sides(name: str) -> tuple[str, str]:
+    """What the sides on a device are called, jit first."""
+    return f"{JIT} {name}", f"{EAGER} {name}"
 
 
 def jit_and_gradient(course: Course, target: Target) -> None:

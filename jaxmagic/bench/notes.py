@@ -41,7 +41,7 @@ def _programs(result: Benchmark, sides: Sides) -> Iterator[_Compiled]:
     for name, side in sides.items():
         typical = result.contenders[name].typical
         if side.program is not None and typical is not None:
-            yield _Compiled(name=name, program=side.program, typical=typical, device=result.device)
+            yield _Compiled(name=name, program=side.program, typical=typical)
 
 
 # -- about the race -------------------------------------------------------------------------------
@@ -133,12 +133,11 @@ def _listed(names: list[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Compiled:
-    """A contender's program, what a call of it takes, and where."""
+    """A contender's program, and what a call of it takes."""
 
     name: str
     program: Program
     typical: float
-    device: str
 
 
 def _constant(it: _Compiled) -> str:
@@ -164,9 +163,11 @@ def _dispatch(it: _Compiled) -> str:
 
 def _transfer(it: _Compiled) -> str:
     seconds = it.program.transfer
-    if it.device.startswith("cpu") or seconds < TRANSFER * it.typical:
+    if seconds is None or seconds < TRANSFER * it.typical:
         return ""
-    return f"Moving the inputs to {it.device} takes {seconds * 1e3:.3g} ms, which is not in these times."
+    moving = f"Moving the inputs to {it.program.device} takes {seconds * 1e3:.3g} ms"
+    both = f"{(seconds + it.typical) * 1e3:.3g} ms"
+    return f"{moving}, which is not in these times: moved each time, a call of `{it.name}` takes {both}."
 
 
 _OF_RESULT: dict[str, Callable[[Benchmark], str]] = {

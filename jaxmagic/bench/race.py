@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from jaxmagic.analysis import devices
 from jaxmagic.bench import inputs, lineup
 from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, Watch
 from jaxmagic.bench.instruments import Instruments
@@ -75,6 +76,43 @@ def run(
 
 _PLAIN = ((NUMPY, EAGER, JIT), lineup.op_by_op_and_jit)
 _WITH_GRADIENT = ((NUMPY, JIT, GRADIENT), lineup.jit_and_gradient)
+
+
+def run_devices(
+    target: Target,
+    names: Sequence[str],
+    *,
+    budget: float = 2.0,
+    watch: Watch | None = None,
+    tools: Instruments | None = None,
+) -> Benchmark:
+    """Race NumPy against JAX on several devices; the contenders are "jax.jit cpu:0", "jax cuda:0", ….
+
+    What moving the inputs to a device takes is no part of its times: it is each contender's `transfer`.
+
+    Args:
+        target: the function and its inputs.
+        names: the devices, as `%jaxdevice` calls them: "cpu", "cuda:1".
+        budget: seconds that the whole may take.
+        watch: as for `run`.
+        tools: as for `run`.
+
+    Raises:
+        UnknownDevice: no device answers to a name.
+    """
+    target = usable(target)
+    found = tuple(dict.fromkeys(devices.name_of(devices.resolve(name)) for name in names))
+    order = (NUMPY, *(side for name in found for side in reversed(lineup.device_sides(name))))
+    line_up = lineup.jax_code if lineup.is_jax(target) else lineup.numpy_code
+    course = Course(
+        target=target,
+        budget=budget,
+        watch=watch,
+        tools=tools or Instruments(),
+        order=order,
+        devices=found,
+    )
+    return course.run(lambda course: line_up(course, lineup.on_devices(found)))
 
 
 def run_precisions(

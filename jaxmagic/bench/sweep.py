@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from jaxmagic.bench import race, statistics
 from jaxmagic.bench.course import JIT, NUMPY
-from jaxmagic.bench.instruments import Instruments
+from jaxmagic.bench.instruments import Instruments, interrupts_heard, interrupts_held
 from jaxmagic.errors import BadTarget
 from jaxmagic.results import Benchmark, Interval, Note, Point, Sweep
 from jaxmagic.target import Target
@@ -73,13 +73,15 @@ class _Walk:
     def run(self, make: Callable[[int], Target], share: float) -> Sweep:
         self.start = self.tools.now()
         try:
-            for size in self.values:
-                self.race(size, make(size), share)
-                if self.interrupted or self.is_too_long(share):
-                    break
+            with interrupts_heard():
+                for size in self.values:
+                    self.race(size, make(size), share)
+                    if self.interrupted or self.is_too_long(share):
+                        break
         except KeyboardInterrupt:
             self.interrupted = True
-        return self.sweep()
+        with interrupts_held():
+            return self.sweep()
 
     def race(self, size: int, target: Target, share: float) -> None:
         """One size; what the race tells on the way is told as part of the sweep."""

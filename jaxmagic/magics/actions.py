@@ -33,6 +33,7 @@ class Call:
         watch: takes a result that is not finished, and the share that is done; None for nobody.
         contenders: the labelled lines of a race.
         cell: whether it has a body.
+        races: the last race of this shell, as "last".
         compared: takes a trace and gives it back with what changed against the last run of its cell.
     """
 
@@ -44,6 +45,7 @@ class Call:
     watch: Watch | None = None
     contenders: Contenders = field(default_factory=Contenders)
     cell: bool = False
+    races: dict[str, Any] = field(default_factory=dict)
     compared: Callable[[Any], Any] = lambda trace: trace
 
     def passed(self) -> dict[str, Any]:
@@ -77,6 +79,8 @@ def look_at_stage(call: Call) -> Any:
     trace.program(call.request.options["stage"])
     if call.request.options["graph"]:
         trace.graph.get()
+    if call.request.options["costs"]:
+        trace.peaks.get()
     return call.compared(trace)
 
 
@@ -84,6 +88,8 @@ def opening(call: Call) -> str:
     """The title of the tab to show first, "" for the page's own choice."""
     if call.request.options.get("graph"):
         return str(imported("jaxmagic.pages.trace:GRAPH"))
+    if call.request.options.get("costs"):
+        return str(imported("jaxmagic.pages.costs:TITLE"))
     stage = call.request.options.get("stage", "jaxpr")
     return "" if stage == "jaxpr" else str(imported("jaxmagic.pages.trace:TABS")[stage][0])
 
@@ -92,10 +98,12 @@ def race(call: Call) -> Any:
     """A race, kept and set beside an earlier one as its line says."""
     options = call.request.options
     way = _way(call)
-    before = _kept(options["compare"], call.scope) if options["compare"] else None
+    before = None if options["compare"] is None else _kept(options["compare"], call)
     result = _WAYS[way](call, {"budget": options["budget"] or _SECONDS.get(way, 2.0), "watch": call.watch})
     if options["result"]:
         call.keep(options["result"], result)
+    if way != "sweep":
+        call.races["last"] = result
     return imported("jaxmagic.bench.comparison:compare")(before, result) if before else result
 
 
@@ -103,18 +111,28 @@ def _way(call: Call) -> str:
     """What kind of race it is: "" for the plain one."""
     given = call.request.options
     ways = [f"`--{way}`" for way in ("grad", "dtype", "sweep") if given[way]]
+    ways += ["`--device` with several"] * (len(given["device"] or ()) > 1)
     ways += ["labelled contenders"] * bool(call.contenders.functions)
-    ways += ["`--compare`"] * bool(given["sweep"] and given["compare"])
+    ways += ["`--compare`"] * (given["sweep"] is not None and given["compare"] is not None)
     if len(ways) > 1:
         raise BadLine(f"{ways[0]} and {ways[1]} do not go together.", fix="Race them one after the other.")
-    return ways[0].strip("`-") if ways else ""
+    return ways[0].strip("`-").replace("`", "") if ways else ""
 
 
-def _kept(name: str, scope: dict[str, Any]) -> Benchmark:
-    found = scope.get(name)
-    if not isinstance(found, Benchmark):
-        raise BadTarget(f"`{name}` is no race.", fix=f"Keep one first: `%jaxbench -r {name} f(x)`.")
-    return found
+def _kept(name: str, call: Call) -> Benchmark:
+    """The race that was kept under a name; "" is the last one."""
+    found = call.scope.get(name) if name else call.races.get("last")
+    if isinstance(found, Benchmark):
+        return found
+    if not name:
+        raise BadTarget("There was no race before this one.", fix="Race once without `--compare`.")
+    last = f"`--compare -- {name} …` compares with the last race."
+    raise BadTarget(f"`{name}` is no race.", fix=f"Keep one first: `%jaxbench -r {name} f(x)`. {last}")
+
+
+def _race_devices(call: Call, given: dict[str, Any]) -> Any:
+    names = call.request.options["device"]
+    return imported("jaxmagic.bench.race:run_devices")(call.target(), names, **given)
 
 
 def _race_plain(call: Call, given: dict[str, Any]) -> Any:
@@ -149,6 +167,7 @@ _WAYS: dict[str, Callable[[Call, dict[str, Any]], Any]] = {
     "dtype": _race_precisions,
     "sweep": _race_sizes,
     "labelled contenders": _race_labelled,
+    "device with several": _race_devices,
 }
 # Seconds that a kind of race takes unless its line says otherwise; 2 where it is not listed.
 _SECONDS = {"sweep": 10.0}

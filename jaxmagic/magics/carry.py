@@ -40,6 +40,7 @@ class Carrier:
 
     shell: InteractiveShell
     screen: Screen
+    races: dict[str, Any] = field(default_factory=dict)
     editions: Editions = field(default_factory=Editions)
 
     def line(self, command: Command, line: str, local_ns: Mapping[str, Any] | None) -> Any:
@@ -83,7 +84,7 @@ class Carrier:
         quiet = call.request.silent or options["output"]
         with _on(options.get("device")), nullcontext() if quiet else self._progress(call) as progress:
             result = imported(call.command.action)(
-                replace(call, watch=progress, compared=self._compared(call))
+                replace(call, races=self.races, watch=progress, compared=self._compared(call))
             )
             if progress is not None and result is not None:
                 progress.finish(result, actions.opening(call))
@@ -103,10 +104,15 @@ class Carrier:
         return self.screen.progress(f"%{call.command.name}")
 
 
-def _on(device: str | None) -> Any:
-    """The device for a while; nothing of JAX is imported when none is named."""
+def _on(device: str | tuple[str, ...] | None) -> Any:
+    """The device for a while; several are the action's own affair.
+
+    Nothing of JAX is imported when none is named.
+    """
     from jaxmagic.analysis import devices
 
+    if isinstance(device, tuple):
+        return devices.on(device[0] if len(device) == 1 else None)
     return devices.on(device)
 
 

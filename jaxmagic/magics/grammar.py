@@ -120,6 +120,7 @@ class Option:
         kind: what the value may be; None for a flag.
         default: its value when it is not given.
         help: what it does, in one line.
+        alone: its value where the option stands without one; None where it needs one.
         source: "module:function" that lists values to complete, where `kind` has no choices.
     """
 
@@ -129,6 +130,7 @@ class Option:
     metavar: str = ""
     kind: Kind | None = None
     default: Any = None
+    alone: Any = None
     source: str = ""
 
     @property
@@ -204,11 +206,14 @@ def _value(option: Option, spelling: str, text: str | None, after: str) -> tuple
         if text is not None:
             raise BadLine(f"`{spelling}` takes no value.", fix=f"Write `{spelling}` alone.")
         return True, after
+    rest = after
     if text is None:
-        text, after = _split(after) if after else ("", "")
+        text, rest = _split(after) if after else ("", "")
     try:
-        return option.kind.read(_unquoted(text)), after
+        return option.kind.read(_unquoted(text)), rest
     except (ValueError, OverflowError):
+        if option.alone is not None and text in ("", *after.split(None, 1)[:1]):
+            return option.alone, after
         given = f"not `{text}`" if text and not text.startswith("--") else "and none is given"
         raise BadLine(
             f"`{spelling}` takes {option.kind.says}, {given}.",
@@ -248,5 +253,6 @@ def render(options: Sequence[Option], values: Mapping[str, Any]) -> str:
     known = {option.name: option for option in (*options, HELP)}
     given = [(known[name], value) for name, value in values.items() if value != known[name].default]
     return " ".join(
-        f"--{option.name}" + (f"={option.kind.show(value)}" if option.kind else "") for option, value in given
+        f"--{option.name}" + (f"={option.kind.show(value)}" if option.kind and value != option.alone else "")
+        for option, value in given
     )

@@ -130,6 +130,21 @@ def _say_jit(result: Benchmark) -> Words:
     return sentence + (_say_compiling(result, times, slow) if fast == JIT else words("."))
 
 
+def _say_devices(result: Benchmark) -> Words:
+    """How jit on each device compares with NumPy."""
+    sides = [result.contenders[name] for name in _timed(result) if _is_jit_on_device(result, name)]
+    parts = [
+        words("Under jit " if place == 0 else "; ", f"on {side.device} ")
+        + _times(result.speedup(side.name, over=NUMPY), _IN_SENTENCES[NUMPY])
+        for place, side in enumerate(sides)
+    ]
+    return tuple(word for part in parts for word in part) + words(".")
+
+
+def _is_jit_on_device(result: Benchmark, name: str) -> bool:
+    return bool(result.contenders[name].device) and name.startswith(JIT)
+
+
 def _has_note(kind: str) -> Callable[[Benchmark], bool]:
     return lambda result: any(note.kind == kind for note in result.notes)
 
@@ -142,7 +157,13 @@ _SENTENCES: tuple[tuple[Callable[[Benchmark], bool], Callable[[Benchmark], Words
     (lambda result: result.agreement.ok is None, _say_uncompared),
     (_has_note("constant result"), _say_constant),
     (_has_note("too busy"), _say_busy),
-    (lambda result: not {NUMPY, EAGER, JIT} & {*_timed(result)}, _say_fastest),
+    (
+        lambda result: (
+            NUMPY in _timed(result) and any(_is_jit_on_device(result, name) for name in _timed(result))
+        ),
+        _say_devices,
+    ),
+    (lambda result: not {EAGER, JIT} & {*_timed(result)}, _say_fastest),
     (lambda result: {JIT, GRADIENT} <= {*_timed(result)}, _say_gradient),
     (lambda _: True, _say_jit),
 )
@@ -291,6 +312,7 @@ def _tabs(result: Benchmark) -> tuple[Tab, ...]:
 def _times_table(result: Benchmark) -> Table:
     sides = result.contenders.values()
     longest = max((_top(side) for side in sides), default=0.0)
+    moved = any(side.transfer is not None for side in sides)
     fastest = min((side.typical for side in sides if side.typical is not None), default=None)
     return Table(
         columns=(
@@ -300,9 +322,10 @@ def _times_table(result: Benchmark) -> Table:
             Column(title="first call"),
             Column(title="compiling"),
             Column(title="memory"),
+            *((Column(title="moving inputs"),) if moved else ()),
             Column(title="", align="left"),
         ),
-        rows=tuple(_row(side, longest, fastest) for side in sides),
+        rows=tuple(_row(side, longest, fastest, moved) for side in sides),
     )
 
 
@@ -310,10 +333,10 @@ def _top(side: Contender) -> float:
     return max(side.typical or 0.0, (side.interval.high or 0.0) if side.interval else 0.0)
 
 
-def _row(side: Contender, longest: float, fastest: float | None) -> tuple[Cell, ...]:
+def _row(side: Contender, longest: float, fastest: float | None, moved: bool) -> tuple[Cell, ...]:
     name = words(label(side.name))
     if side.typical is None:
-        return (name, (Text("did not run", tone="muted"),), (), (), (), (), ())
+        return (name, (Text("did not run", tone="muted"),), *((),) * (6 if moved else 5))
     call = units.seconds(side.typical)
     return (
         name,
@@ -322,6 +345,7 @@ def _row(side: Contender, longest: float, fastest: float | None) -> tuple[Cell, 
         words(units.seconds(side.first_call, 2)),
         words(units.seconds(sum(side.compile_seconds), 2) if side.compile_seconds else "–"),
         words(units.size(side.memory.peak or _held(side)) if side.memory else "–"),
+        *((words("–" if side.transfer is None else units.seconds(side.transfer, 2)),) if moved else ()),
         _bar(side, longest),
     )
 
@@ -403,6 +427,7 @@ def _fact(value: object) -> str:
 
 
 def label(name: str) -> str:
-    """What a contender is called; a precision stands behind its name."""
+    """What a contender is called; a precision or a device stands behind its name."""
     kind, space, rest = name.partition(" ")
-    return _LABELS.get(kind, kind) + space + rest
+    on = "on " if ":" in rest else ""
+    return _LABELS.get(kind, kind) + space + on + rest

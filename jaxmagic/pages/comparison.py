@@ -32,6 +32,9 @@ def _say(result: Comparison) -> Words:
 def _became(name: str, times: Interval) -> Words:
     if times.low is None or times.high is None:
         return words(f"{name}: ", strong(f"{units.ratio(times.estimate)} times as fast"), " on too few calls")
+    if benchmark.is_about_one(times) and times.high > benchmark.UNSTEADY * times.low:
+        range_ = units.ratio_within(times.low, times.estimate, times.high)[1]
+        return words(f"{name}: ", strong("too unsteady to tell"), f" ({range_} times as fast)")
     if benchmark.is_about_one(times):
         range_ = units.ratio_within(times.low, times.estimate, times.high)[1]
         return words(f"{name}: ", strong("no change"), f" ({range_} times)")
