@@ -130,7 +130,11 @@ def test_many_inputs_are_told_by_their_roots():
 
 def test_the_tabs_say_which_are_dear():
     tabs = pages.page(made()).tabs
-    assert [(tab.title, tab.hint) for tab in tabs] == [("jaxpr", ""), ("XLA", "compiles the program")]
+    assert [(tab.title, tab.hint) for tab in tabs] == [
+        ("jaxpr", ""),
+        ("XLA", "compiles the program"),
+        ("Memory", "compiles the program"),
+    ]
 
 
 def test_making_the_page_asks_for_nothing_dear():
@@ -138,7 +142,7 @@ def test_making_the_page_asks_for_nothing_dear():
         raise AssertionError("asked")
 
     page = pages.page(made(stages={"jaxpr": Lazy(refuse), "stablehlo": Lazy(refuse), "hlo": Lazy(refuse)}))
-    assert [tab.title for tab in page.tabs] == ["jaxpr", "StableHLO", "XLA"]
+    assert [tab.title for tab in page.tabs] == ["jaxpr", "StableHLO", "XLA", "Memory"]
 
 
 def test_source_and_program_are_tied_both_ways():
