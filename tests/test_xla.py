@@ -1,4 +1,4 @@
-"""What XLA did with planted expressions: each claim on a program where it holds, and on one where it does not."""
+"""What XLA did with planted expressions: each claim where it holds, and where it does not."""
 
 from __future__ import annotations
 
