@@ -30,12 +30,14 @@ class Plain:
         names: for more new names.
         mutated: parameters whose arrays it changes, in order.
         returns: whether it returns a value of its own.
+        gives: parameters whose memory it may return.
     """
 
     body: list[ast.stmt]
     names: Names
     mutated: tuple[str, ...]
     returns: bool
+    gives: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +63,17 @@ def plain_units(program: Program, facts: Facts) -> dict[Unit, Plain]:
     for unit in program.units:
         mutated = {other: plain.mutated for other, plain in done.items()}
         returning = {other: plain.returns for other, plain in done.items()}
-        done[unit] = _plain(unit, facts, mutated, returning)
+        giving = {other: plain.gives for other, plain in done.items()}
+        done[unit] = _plain(unit, facts, mutated, returning, giving)
     return done
 
 
 def _plain(
-    unit: Unit, facts: Facts, mutated: dict[Unit, tuple[str, ...]], returning: dict[Unit, bool]
+    unit: Unit,
+    facts: Facts,
+    mutated: dict[Unit, tuple[str, ...]],
+    returning: dict[Unit, bool],
+    giving: dict[Unit, frozenset[str]],
 ) -> Plain:
     names = Names(unit)
     arguments = unit.node.args
@@ -74,7 +81,7 @@ def _plain(
     returns = any(isinstance(n, ast.Return) and not _is_none(n.value) for n in ast.walk(unit.node))
     body = Desugar(unit, facts, names, mutated, returning).block(copy.deepcopy(unit.node).body)
     body = Exits(unit, names).block(body)
-    views = Views(unit, facts, body, frozenset(parameters), names)
+    views = Views(unit, facts, body, frozenset(parameters), names, giving)
     body = Promote(unit, facts, names).block(views.body, {})
     body, held = keep_parameters(unit, body, names)
     changed = tuple(name for name in parameters if name in held)
@@ -83,6 +90,7 @@ def _plain(
         names=names,
         mutated=changed,
         returns=returns,
+        gives=views.given,
     )
 
 

@@ -9,25 +9,16 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
-from jaxmagic.port.collect import Unit, local_names
+from jaxmagic.port.collect import Unit, dotted, local_names
 from jaxmagic.port.desugar import Names, assign, is_put, like, load, put, store
 from jaxmagic.port.flow import Liveness, blocks, bound, read
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.observe import Facts
+from jaxmagic.port.sharing import Sharing, View
 
 RESHAPES = ("reshape", "ravel", "squeeze", "view")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """How a name looks at another array: `base[index]`, `base.T`, `base.reshape(…)` or `base`."""
-
-    base: str
-    value: ast.expr
-    kind: str
 
 
 def stores(node: ast.stmt) -> frozenset[str]:
@@ -53,7 +44,13 @@ class Views:
     """Keeps views and their bases equal in one unit."""
 
     def __init__(
-        self, unit: Unit, facts: Facts, body: list[ast.stmt], parameters: frozenset[str], names: Names
+        self,
+        unit: Unit,
+        facts: Facts,
+        body: list[ast.stmt],
+        parameters: frozenset[str],
+        names: Names,
+        gives: Mapping[Unit, frozenset[str]],
     ) -> None:
         self.unit = unit
         self.facts = facts
@@ -61,14 +58,16 @@ class Views:
         self.parameters = parameters
         self.own = local_names(unit.function)
         self.changed: set[str] = set()
+        self.gives = gives
+        self.given: frozenset[str] = frozenset()
         self.live = Liveness(body, parameters)
-        self.body = self.block(body, {})
+        self.body = self.block(body, Sharing())
 
-    def block(self, body: list[ast.stmt], views: dict[str, View]) -> list[ast.stmt]:
+    def block(self, body: list[ast.stmt], views: Sharing) -> list[ast.stmt]:
         """A block with the stores that its stores cause; `views` becomes what holds after it."""
         return [new for node in body for new in self.statement(node, views)]
 
-    def statement(self, node: ast.stmt, views: dict[str, View]) -> Iterator[ast.stmt]:
+    def statement(self, node: ast.stmt, views: Sharing) -> Iterator[ast.stmt]:
         """A statement and what has to follow it."""
         if isinstance(node, ast.If):
             yield self._if(node, views)
@@ -77,48 +76,60 @@ class Views:
         else:
             yield node
             for name in stores(node):
+                self._be_sure(node, name, views)
                 self._note(name, views)
                 yield from self._follow(node, name, views)
             self._bind(node, views)
+            if isinstance(node, ast.Return) and node.value is not None:
+                self._give(node.value, views)
 
-    def _if(self, node: ast.If, views: dict[str, View]) -> ast.If:
-        new, other = copy.copy(node), dict(views)
+    def _if(self, node: ast.If, views: Sharing) -> ast.If:
+        new, other = copy.copy(node), views.copy()
         new.body = self.block(node.body, views)
         new.orelse = self.block(node.orelse, other)
-        for name in [name for name in views if other.get(name) is not views[name]]:
-            del views[name]
+        views.merge(other)
         return new
 
-    def _loop(self, node: ast.For | ast.While, views: dict[str, View]) -> ast.For | ast.While:
-        new = copy.copy(node)
-        self._forget(_rebound(node), views)
-        inner = dict(views)
+    def _loop(self, node: ast.For | ast.While, views: Sharing) -> ast.For | ast.While:
+        new, entered = copy.copy(node), views.copy()
+        rebound = _rebound(node)
+        self._lose(rebound, views)
+        inner = views.copy()
+        for name in rebound & entered.keys():  # in the first iteration
+            inner.may_be(name, {entered[name].base})
         new.body = self.block(node.body, inner)
-        for name in [name for name in views if inner.get(name) is not views[name]]:
-            del views[name]
+        views.merge(inner)
+        views.own = inner.own
+        if not _surely_runs(node):
+            views.merge(entered)
         new.orelse = self.block(node.orelse, views)
         return new
 
-    def _note(self, name: str, views: dict[str, View]) -> None:
+    def _be_sure(self, node: ast.stmt, name: str, views: Sharing) -> None:
+        """Refuse a store that another name sees or not, as data has it."""
+        for victim, other in views.doubtful(name):
+            if victim in self.live.after[id(node)]:
+                raise self.unit.refuse(
+                    node,
+                    f"Whether `{victim}` and `{name}` are the same memory here depends on data.",
+                    f"Make one of them a copy: `{other} = {other}.copy()`.",
+                )
+
+    def _note(self, name: str, views: Sharing) -> None:
         """A parameter's own array has changed, as far as names tell."""
-        root = self._root(name, views)
+        root = views.root(name)
         if root in self.parameters:
             self.changed.add(root)
 
-    def _root(self, name: str, views: dict[str, View]) -> str:
-        while name in views:
-            name = views[name].base
-        return name
-
-    def _follow(self, node: ast.stmt, name: str, views: dict[str, View]) -> Iterator[ast.stmt]:
+    def _follow(self, node: ast.stmt, name: str, views: Sharing) -> Iterator[ast.stmt]:
         """Carry a store through to the base, and make the other views again."""
         seen = self.facts.aliases.get((self.unit.name, getattr(node, "key", -1)))
-        root, at = self._root(name, views), name
+        root, at = views.root(name), name
         while at in views:
             yield self._through(node, at, views[at])
             at = views[at].base
-        own = self._chain(name, views)
-        for other in self._family(root, views):
+        own = views.chain(name)
+        for other in views.family(root):
             if (
                 other not in own
                 and other in self.live.after[id(node)]
@@ -126,7 +137,7 @@ class Views:
             ):
                 again = assign(other, copy.deepcopy(views[other].value), node)
                 yield again
-        known = {*self._family(root, views), root}
+        known = {*views.family(root), root}
         for other in sorted((seen or frozenset()) - known - stores(node)):
             if other in self.live.after[id(node)] and name in self.facts_names(node):
                 raise self.unit.refuse(
@@ -138,18 +149,6 @@ class Views:
     def facts_names(self, node: ast.stmt) -> frozenset[str]:
         """The arrays that a statement was watched changing."""
         return stores(node)
-
-    def _chain(self, name: str, views: dict[str, View]) -> set[str]:
-        found = {name}
-        while name in views:
-            name = views[name].base
-            found.add(name)
-        return found
-
-    def _family(self, root: str, views: dict[str, View]) -> list[str]:
-        """Names that look at an array, nearest first."""
-        depth = {name: len(self._chain(name, views)) for name in views if self._root(name, views) == root}
-        return sorted(depth, key=lambda name: (depth[name], name))
 
     def _through(self, node: ast.stmt, name: str, view: View) -> ast.stmt:
         """The store into the base that a store into a view is."""
@@ -166,24 +165,50 @@ class Views:
         through.stores = frozenset({view.base})  # type: ignore[attr-defined]
         return through
 
-    def _bind(self, node: ast.stmt, views: dict[str, View]) -> None:
+    def _bind(self, node: ast.stmt, views: Sharing) -> None:
         """What a statement's new bindings look at."""
         new = bound(node) - stores(node)
-        if getattr(node, "stores", None):
-            self._forget(new, views)
-            return
+        pairs = _pairs(node) if isinstance(node, ast.Assign) and not is_put(node) else []
+        perhaps = {name: self.reached(value) for target, value in pairs for name in _names(target) & new}
         found = {}
-        if isinstance(node, ast.Assign) and not is_put(node):
-            for target, value in _pairs(node):
-                view = self.view_of(value) if isinstance(target, ast.Name) else None
-                if view is not None and view.base != target.id:  # type: ignore[attr-defined]
-                    found[target.id] = view  # type: ignore[attr-defined]
+        for target, value in pairs:
+            view = self.view_of(value) if isinstance(target, ast.Name) else None
+            if view is not None and view.base != target.id and not stores(node):  # type: ignore[attr-defined]
+                found[target.id] = view  # type: ignore[attr-defined]
         self._forget(new, views)
         views.update({name: view for name, view in found.items() if not read(view.value) & new})
+        for name in perhaps.keys() - views.keys():
+            views.may_be(name, perhaps[name] - new)
 
-    def _forget(self, names: frozenset[str], views: dict[str, View]) -> None:
+    def _forget(self, names: frozenset[str], views: Sharing) -> None:
+        self._lose(names, views)
+        views.bind(names)
+
+    def _lose(self, names: frozenset[str], views: Sharing) -> None:
         for name in [n for n, view in views.items() if n in names or read(view.value) & names]:
             del views[name]
+
+    def reached(self, value: ast.expr) -> frozenset[str]:
+        """The names whose memory an expression may be, on one of the ways through it."""
+        if isinstance(value, ast.IfExp):
+            return self.reached(value.body) | self.reached(value.orelse)
+        if isinstance(value, ast.BoolOp | ast.Tuple | ast.List):
+            parts = value.values if isinstance(value, ast.BoolOp) else value.elts
+            return frozenset[str]().union(*map(self.reached, parts))
+        if isinstance(value, ast.Call):
+            callee = self.unit.helpers.get(".".join(dotted(value.func) or ()))
+            if callee is not None and not self.facts.of(self.unit, value).is_scalar:
+                handed = _handed(value, callee)
+                given = self.gives[callee] & handed.keys()
+                return frozenset[str]().union(*(self.reached(handed[name]) for name in given))
+        view = self.view_of(value)
+        return frozenset({view.base}) if view is not None else frozenset()
+
+    def _give(self, value: ast.expr, views: Sharing) -> None:
+        """What a unit returns may be the caller's own memory."""
+        for name in self.reached(value):
+            roots = {views.root(name), *(views.root(base) for base in views.maybe.get(name, ()))}
+            self.given |= (roots & self.parameters) - views.own
 
     def view_of(self, value: ast.expr) -> View | None:
         """How an expression looks at a named array."""
@@ -251,6 +276,28 @@ def _pairs(node: ast.Assign) -> list[tuple[ast.expr, ast.expr]]:
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
         return list(zip(target.elts, value.elts, strict=True))
     return [(target, value)]
+
+
+def _names(target: ast.expr) -> frozenset[str]:
+    return frozenset(node.id for node in ast.walk(target) if isinstance(node, ast.Name))
+
+
+def _surely_runs(node: ast.For | ast.While) -> bool:
+    """Whether a loop has an iteration for every input: `for i in range(3)`."""
+    if not isinstance(node, ast.For) or not isinstance(node.iter, ast.Call):
+        return False
+    try:
+        limits = [ast.literal_eval(part) for part in node.iter.args]
+    except ValueError:
+        return False
+    return ast.unparse(node.iter.func) == "range" and len(range(*limits)) > 0
+
+
+def _handed(call: ast.Call, callee: Unit) -> dict[str, ast.expr]:
+    """What a call passes, by the names of the helper's parameters."""
+    order = [a.arg for a in [*callee.node.args.posonlyargs, *callee.node.args.args]]
+    by_name = {each.arg: each.value for each in call.keywords if each.arg is not None}
+    return dict(zip(order, call.args, strict=False)) | by_name
 
 
 def _rebound(node: ast.stmt) -> frozenset[str]:

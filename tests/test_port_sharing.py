@@ -1,0 +1,153 @@
+"""Names that are the same memory on one way through a function and not on another: refused, never guessed."""
+
+import jax
+import numpy as np
+import pytest
+
+from jaxmagic.errors import CannotPort
+from jaxmagic.port import port
+
+# A branch that did not run may hide what it binds.
+REASON = r"same memory|did not run"
+UP, DOWN = np.array([1.0]), np.array([-1.0])
+
+
+def rebound_in_a_branch(a, k):
+    w = a
+    if k[0] > 0:
+        w = w[::-1] * 0.5
+    a *= 1.5
+    return w
+
+
+def bound_in_both_branches(a, k):
+    b = a * 2
+    if k[0] > 0:
+        w = a
+        b = b + 1
+    else:
+        w = b
+    w[0] = 7
+    return a, b
+
+
+def chosen(a, k):
+    w = a if k[0] > 0 else a[::-1] * 0.5
+    a *= 1.5
+    return w
+
+
+def either(a, k):
+    w = k[0] > 0 and a
+    a *= 1.5
+    return w
+
+
+def rebound_in_a_while(a, k):
+    w = a
+    while w[0] > k[0] + 1.5:
+        w = w * 0.5
+    a *= 1.5
+    return w
+
+
+def rebound_in_a_loop(a, k, n=2):
+    w = a
+    for _ in range(n):
+        w = w * k
+    a *= 1.5
+    return w
+
+
+def helper(x, k):
+    y = x.T
+    if k[0] > 0:
+        return y
+    return y * 2
+
+
+def from_a_helper(a, k):
+    w = helper(a, k)
+    a += 1
+    return w
+
+
+@pytest.mark.parametrize("k", [UP, DOWN], ids=["up", "down"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        rebound_in_a_branch,
+        bound_in_both_branches,
+        chosen,
+        either,
+        rebound_in_a_while,
+        rebound_in_a_loop,
+        from_a_helper,
+    ],
+)
+def test_memory_that_data_shares_is_refused(function, k):
+    with pytest.raises(CannotPort, match=REASON):
+        port(function, np.ones(3), k)
+
+
+def fresh_in_both(a, k):
+    if k[0] > 0:
+        w = a * 2
+        w = w + 1
+    else:
+        w = a - 1
+    a *= 1.5
+    return w
+
+
+def rebound_always(a, k):
+    w = a
+    for _ in range(2):
+        w = w * k
+    a *= 1.5
+    return w
+
+
+def rebound_before(a, k):
+    w = a
+    if k[0] > 0:
+        w = w * 2
+    w = w + 1
+    a *= 1.5
+    return w
+
+
+def not_needed_after(a, k):
+    w = a
+    if k[0] > 0:
+        w = w * 2
+    total = w.sum()
+    a *= 1.5
+    return total
+
+
+def normal(x):
+    x = x - x.mean()
+    x = x / 2
+    return x  # noqa: RET504 # a parameter's name that means something else by now
+
+
+def from_a_helper_that_makes_its_own(a, k):
+    w = normal(a)
+    a += k
+    return w
+
+
+@pytest.mark.parametrize("k", [UP, DOWN], ids=["up", "down"])
+@pytest.mark.parametrize(
+    "function",
+    [fresh_in_both, rebound_always, rebound_before, not_needed_after, from_a_helper_that_makes_its_own],
+)
+def test_what_is_surely_apart_is_ported(function, k):
+    made = port(function, np.ones(3), k)
+    for other in (UP, DOWN):
+        a = np.array([1.0, 2.0, 3.0])
+        with jax.enable_x64(new_val=made.x64):
+            result, changed = jax.jit(made.function)(a.copy(), other)
+        np.testing.assert_allclose(result, function(a, other))
+        np.testing.assert_allclose(changed, a)
