@@ -215,6 +215,6 @@ def test_the_page_lists_what_is_in_use_at_the_fullest_moment():
     assert chart.series[0].y == (44.0, 44.0, 404.0, 404.0)
     assert listing.program == (
         "at the fullest, step 2 of 4: 404 B in use",
-        "  temporary  396 B  f32[99]",
-        "  argument     8 B  f32[2]   x",
+        "  396 B     f32[99]  temporary",
+        "    8 B  x  f32[2]  argument",
     )

@@ -15,6 +15,8 @@ from jaxmagic.results import Made, Memory, Note
 # Below these a copy, or a temporary, is not worth a word: in bytes, and as a multiple of all that goes
 # in and comes out.
 SMALL_COPY, SMALL_TEMPORARY, OUTSIZED = 4096, 1_000_000, 4
+# So many temporaries are spoken of, the largest first.
+MANY = 4
 # What XLA writes may change from one version to the next: then less is told, and nothing wrong.
 UNREADABLE = (LookupError, ValueError, TypeError, AttributeError)
 
@@ -103,7 +105,7 @@ def _outsized(held: Memory) -> Iterator[Note]:
         for buffer in held.buffers
         if buffer.kind == "temporary" and buffer.bytes >= floor and buffer.span is not None
     }
-    for buffer in found.values():
+    for buffer in sorted(found.values(), key=lambda buffer: -buffer.bytes)[:MANY]:
         times = buffer.bytes / max(held.arguments + held.outputs, 1)
         yield Note(
             kind="large temporary",

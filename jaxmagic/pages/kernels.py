@@ -15,8 +15,11 @@ Ranges: TypeAlias = Callable[[Span], tuple[Range, ...]]
 
 # A kernel without a place in the source that writes less is only counted, in bytes.
 SMALL = 1024
-# So much of an expression stands in a row.
-WIDE = 60
+# What counts the turns of a loop, or compares them, moves less than this, in bytes.
+COUNTER = 64
+# So much of an expression stands in a row, and so far apart the ends of rows are kept below each other.
+WIDE, ALIGNED = 60, 32
+BETWEEN = "  ·  "
 
 
 def blocks(made: Made, rows: Sequence[SourceLine], ranges: Ranges) -> tuple[Block, ...]:
@@ -29,12 +32,17 @@ def blocks(made: Made, rows: Sequence[SourceLine], ranges: Ranges) -> tuple[Bloc
     """
     listed = [(i, one) for i, one in enumerate(made.kernels, 1) if not _is_small(one)]
     listing = Listing(rows, ranges)
-    for number, cells in zip(listed, _aligned([_cells(*one) for one in listed]), strict=True):
-        listing.add(f"{cells}  ", number[1].spans)
+    _add_fates(listing, made)
+    wide = listing.width([kernel.spans for _, kernel in listed])
+    starts = _aligned([_cells(*one) for one in listed])
+    for (_, kernel), start in zip(listed, starts, strict=True):
+        listing.add(f"{start}  ", kernel.spans, _figures(kernel), wide)
     small = len(made.kernels) - len(listed)
     if small:
-        listing.add(f"… and {units.counted(small, 'small one')} without a place in the source", ())
-    _add_fates(listing, made)
+        listing.add(
+            f"… and {units.counted(small, 'small one')}: a loop's counters, or without a place in the source",
+            (),
+        )
     used = _kernels_of_rows(listed, ranges)
     source = tuple(replace(row, cells=(_brief(used.get(i, [])),), share=None) for i, row in enumerate(rows))
     said = Prose(words=words(Text(summary(made), tone="muted")))
@@ -42,7 +50,11 @@ def blocks(made: Made, rows: Sequence[SourceLine], ranges: Ranges) -> tuple[Bloc
 
 
 def _is_small(kernel: Kernel) -> bool:
-    return not kernel.spans and kernel.kind != "library" and kernel.writes < SMALL
+    """Whether a kernel is not worth a row: it has no place in the source, or counts a loop's turns."""
+    if kernel.kind == "library" or kernel.writes >= SMALL:
+        return False
+    counts = kernel.looped and kernel.kind != "fusion" and kernel.reads + kernel.writes < COUNTER
+    return counts or not kernel.spans
 
 
 def summary(made: Made) -> str:
@@ -65,9 +77,14 @@ _KINDS = (
 
 def _cells(number: int, kernel: Kernel) -> list[str]:
     times = "" if not kernel.looped else f"× {units.count(kernel.turns)}" if kernel.turns else "× ?"
+    return [str(number), kernel.what, times]
+
+
+def _figures(kernel: Kernel) -> str:
+    """The bytes in and out of one run, its arithmetic, and its pass."""
     moved = f"{units.size(kernel.reads)} → {units.size(kernel.writes)}"
     work = units.flop(kernel.flops) if kernel.flops else "" if kernel.flops == 0 else "flop unknown"
-    return [str(number), kernel.what, _pass(kernel), times, moved, work]
+    return "  " + " · ".join(filter(None, (moved, work, _pass(kernel))))
 
 
 def _pass(kernel: Kernel) -> str:
@@ -116,10 +133,11 @@ def _add_fates(listing: Listing, made: Made) -> None:
     for kind, heading in _HEADINGS.items():
         found = [fate for fate in made.fates if fate.kind == kind]
         if found:
-            listing.add("", ())
             listing.add(heading, ())
         for fate in found:
             listing.add("  ", (fate.span,), _ending(fate, numbers, listing))
+    if made.fates:
+        listing.add("", ())
 
 
 def _ending(fate: Fate, numbers: dict[str, int], listing: Listing) -> str:
@@ -146,22 +164,32 @@ class Listing:
     rows: list[str] = field(default_factory=list)
     _places: dict[Span, list[Range]] = field(default_factory=dict)
 
-    def add(self, start: str, spans: Sequence[Span], end: str = "") -> None:
-        """Add a row: its start, then the outermost of its expressions, which stand for those inside them."""
+    def add(self, start: str, spans: Sequence[Span], end: str = "", wide: int = 0) -> None:
+        """Add a row: its start, the outermost of its expressions at least `wide`, its end.
+
+        An expression inside another one is linked to where that stands.
+        """
         row, text = len(self.rows), start
-        outer = [span for span in spans if not any(_holds(other, span) for other in spans)]
         places: dict[Span, Range] = {}
-        for told, span in ((self.expression(span), span) for span in outer):
-            if not told:
-                continue
-            text += "  ·  " if places else ""
+        for told, span in self._told(spans):
+            text += BETWEEN if places else ""
             places[span] = Range(row, len(text), len(text) + len(told))
             text += told
         for span in spans:
             around = next((one for one in places if one == span or _holds(one, span)), None)
             if around is not None:
                 self._places.setdefault(span, []).append(places[around])
-        self.rows.append((text + end).rstrip())
+        self.rows.append((text.ljust(len(start) + wide) + end).rstrip())
+
+    def width(self, groups: Iterable[Sequence[Span]]) -> int:
+        """How wide the expressions of rows are to be, for their ends to stand below each other."""
+        told = (BETWEEN.join(text for text, _ in self._told(spans)) for spans in groups)
+        return min(max(map(len, told), default=0), ALIGNED)
+
+    def _told(self, spans: Sequence[Span]) -> list[tuple[str, Span]]:
+        """The outermost of expressions, with their text."""
+        outer = (span for span in spans if not any(_holds(other, span) for other in spans))
+        return [(text, span) for text, span in ((self.expression(span), span) for span in outer) if text]
 
     def expression(self, span: Span) -> str:
         """The expression at a span, on one line; "" where the source is not shown."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from jaxmagic.pages import units
 from jaxmagic.pages.blocks import Block, Chart, Program, Prose, Series, SourceLine, Text, strong, words
 from jaxmagic.pages.kernels import Listing, Ranges
-from jaxmagic.results import Buffer, Memory
+from jaxmagic.results import Buffer, Memory, Span
 
 TITLE = "Memory"
 # So many buffers are listed, the largest first, down to this share of the largest.
@@ -97,32 +97,42 @@ def _kept(memory: Memory) -> tuple[Buffer, ...]:
 def _add(listing: Listing, found: Sequence[Buffer], kept: str) -> None:
     floor = SMALL * max((buffer.bytes for buffer in found), default=0)
     shown = [buffer for buffer in found if buffer.type and buffer.bytes >= floor][:MOST]
-    cells = [(buffer.kind, units.size(buffer.bytes), buffer.type) for buffer in shown]
-    widths = [max(map(len, column), default=0) for column in zip(*cells, strict=True)]
-    for buffer, (kind, size, type_) in zip(shown, cells, strict=True):
-        start = f"  {kind:<{widths[0]}}  {size:>{widths[1]}}  {type_:<{widths[2]}}  "
-        name = f"{buffer.name}  " if buffer.name else ""
-        made = (buffer.span,) if buffer.span is not None and buffer.kind != "argument" else ()
-        listing.add(start + name, made, _until(buffer, kept if buffer.kept else ""))
+    sizes = [units.size(buffer.bytes) for buffer in shown]
+    across = max(map(len, sizes), default=0)
+    wide = max(map(len, (_name(buffer) for buffer in shown)), default=0)
+    wide = max(wide, listing.width([_made(buffer) for buffer in shown]))
+    for buffer, size in zip(shown, sizes, strict=True):
+        end = f"  {buffer.type}  {buffer.kind}{_until(buffer, kept if buffer.kept else '')}"
+        name = _name(buffer)
+        listing.add(f"  {size:>{across}}  {name}", _made(buffer), end, wide - len(name))
     rest = [buffer for buffer in found if buffer not in shown]
     if rest:
         size = units.size(sum(buffer.bytes for buffer in rest))
         listing.add(f"  … and {units.counted(len(rest), 'smaller one')}, {size}", ())
 
 
+def _name(buffer: Buffer) -> str:
+    """The name of an input, or of an output before the expression that makes it."""
+    return f"{buffer.name} = " if buffer.name and _made(buffer) else buffer.name
+
+
+def _made(buffer: Buffer) -> tuple[Span, ...]:
+    """The expression that made a value of the program's own."""
+    return (buffer.span,) if buffer.span is not None and buffer.kind != "argument" else ()
+
+
 def _until(buffer: Buffer, why: str) -> str:
     if buffer.kind != "temporary" or buffer.last is None:
         return ""
-    return f"  until line {buffer.last.line}{why}"
+    return f" until line {buffer.last.line}{why}"
 
 
 def _source(rows: Sequence[SourceLine], used: Sequence[Buffer], ranges: Ranges) -> tuple[SourceLine, ...]:
     """The source with what each line holds at the fullest moment."""
     held: dict[int, int] = {}
     for buffer in used:
-        places = ranges(buffer.span) if buffer.span is not None and buffer.kind != "argument" else ()
-        if places:
-            held[places[0].row] = held.get(places[0].row, 0) + buffer.bytes
+        for place in [part for span in _made(buffer) for part in ranges(span)[:1]]:
+            held[place.row] = held.get(place.row, 0) + buffer.bytes
     most = max(held.values(), default=0)
     return tuple(
         replace(row, cells=(units.size(held[i]) if i in held else "",), share=_share(held.get(i), most))
