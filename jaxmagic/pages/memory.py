@@ -112,8 +112,8 @@ def _add(listing: Listing, found: Sequence[Buffer], kept: str) -> None:
 
 
 def _name(buffer: Buffer) -> str:
-    """The name of an input, or of an output before the expression that makes it."""
-    return f"{buffer.name} = " if buffer.name and _made(buffer) else buffer.name
+    """The name of an input, or of an output before the expression that it comes from."""
+    return f"{buffer.name} from " if buffer.name and _made(buffer) else buffer.name
 
 
 def _made(buffer: Buffer) -> tuple[Span, ...]:
