@@ -19,12 +19,24 @@ THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 SETUP = """%load_ext jaxmagic
 import jax, jax.numpy as jnp, numpy as np, jaxmagic"""
 
+FORECAST = """%%jaxpr --grad --stage hlo forecast(f32[64,64], f32[256,64])
+def forecast(w, x):
+    unused = jnp.sin(x).sum()
+    def step(h, _):
+        h = jnp.tanh(h @ w)
+        return h, (h * h).mean()
+    h, means = jax.lax.scan(step, x, None, 50)
+    far = h[:, None, :] - h[None, :, :]
+    return means.sum() + jnp.sqrt((far ** 2).sum(-1) + 1.0).max()"""
+
 CELLS = {
     "jaxpr": """%%jaxpr layer(f32[512,256], f32[256,128])
 def layer(x, w):
     h = jnp.tanh(x @ w)
     s = jnp.sort(h, axis=0)
     return (s ** 2).mean() + h.sum()""",
+    "xla": FORECAST,
+    "memory": FORECAST,
     "jaxbench": """%%jaxbench heat(np.random.default_rng(0).random((100, 100)), 50)
 def heat(u, steps):
     for _ in range(steps):
@@ -66,6 +78,8 @@ def picture(lab: Lab, browser: Browser, name: str, cell: str, theme: str) -> Non
     page.wait_for_selector(".jm-live", timeout=30_000)
     if name == "jaxpr":
         hover(page)
+    if name == "memory":
+        page.get_by_role("tab", name="Memory").click()
     keep(page, f"{name}-{theme}-live.png")
     browser.save(page)
     page.wait_for_timeout(500)
