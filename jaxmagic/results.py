@@ -750,6 +750,7 @@ class Benchmark:
         budget, elapsed: seconds allowed and seconds taken.
         conditions: what the figures depend on, by name, in words or numbers.
         interrupted: stopped by the user before its end.
+        labelled: whether the contenders' names are the user's own, so that "numpy" is no more than a name.
     """
 
     name: str
@@ -764,6 +765,7 @@ class Benchmark:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     port: Port | None = None
     interrupted: bool = False
+    labelled: bool = False
     notes: tuple[Note, ...] = ()
     sources: tuple[Source, ...] = ()
 

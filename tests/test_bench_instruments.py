@@ -5,10 +5,11 @@ import signal
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from jaxmagic.bench.instruments import TimeIsUp, cut_off, interrupts_heard
+from jaxmagic.bench.instruments import TimeIsUp, cut_off, interrupts_heard, interrupts_held
 
 
 def spin():
@@ -113,6 +114,26 @@ def test_an_interrupt_that_python_drops_comes_again():
     with pytest.raises(KeyboardInterrupt), interrupts_heard():
         drop()
     assert sys.unraisablehook is before
+
+
+def test_a_sweep_hears_what_came_at_the_end_of_a_race():
+    def sweep():
+        with interrupts_heard():
+            with interrupts_heard():
+                sys.unraisablehook(SimpleNamespace(exc_type=KeyboardInterrupt))
+            until = time.perf_counter() + 5
+            while time.perf_counter() < until:
+                pass
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep()
+
+
+def test_an_interrupt_waits_while_results_are_written_down():
+    before = signal.getsignal(signal.SIGINT)
+    with interrupts_held():
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_other_dropped_exceptions_go_where_they_went(monkeypatch):

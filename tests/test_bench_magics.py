@@ -126,12 +126,30 @@ def test_a_result_is_kept_and_compared(shell, run, scene):
     assert "no change" in shell.published.texts[-1]
 
 
+def test_a_race_is_compared_with_the_last_one(shell, run, scene):
+    with pytest.raises(UsageError, match="There was no race before this one"):
+        run("%jaxbench --compare f(x)")
+    first = run("%jaxbench -o f(x)").result
+    run("%jaxbench --sweep n=10..1e3 np.sort(np.zeros(n));")
+    assert run("%jaxbench --compare -o -- x @ x").result.before is first
+    assert run("%jaxbench --compare --budget 3 -o f(x)").result.before is first
+
+
+def test_one_device_is_where_it_runs_and_several_race(run, scene, monkeypatch):
+    monkeypatch.setattr("jaxmagic.bench.race.run_devices", lambda *args, **_: scene.append(args) or result())
+    run("%jaxbench --device cpu f(x);")
+    run("%jaxbench --device cpu,cpu:0 f(x);")
+    assert scene[0][0] == "run"
+    assert scene[1][1] == ("cpu", "cpu:0")
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("%jaxbench --compare x f(x)", "`x` is no race"),
         ("%jaxbench --compare nothing f(x)", "`nothing` is no race"),
         ("%jaxbench --grad --dtype float32 f(x)", "`--grad` and `--dtype` do not go together"),
+        ("%jaxbench --grad --device cpu,gpu f(x)", "`--grad` and `--device` with several do not go"),
         ("%%jaxbench --grad\na: f(x)", "`--grad` and labelled contenders do not go together"),
         ("%%jaxbench --sweep n=1..9\nf(x)", "`--sweep` needs an expression on its line"),
         (

@@ -116,8 +116,14 @@ def test_the_conditions_are_one_line():
             "after 94 ms of compiling.",
         ),
         (
+            {"speedup": (1.5, 2.0, 40.0), "break_even_calls": 40},
+            "Under jit 1.5–40.0 times as fast as NumPy, too unsteady to tell closer, "
+            "after 94 ms of compiling; it pays off from the 40th call.",
+        ),
+        (
             {"speedup": (None, 0.5, None), "break_even_calls": None},
-            "Under jit 2.0 times slower than NumPy (too few calls for an interval), after 94 ms of compiling.",
+            "Under jit 2.0 times slower than NumPy (too few calls for an interval), "
+            "after 94 ms of compiling.",
         ),
         (
             {"speedup": (None, 16.0, None)},
@@ -184,6 +190,13 @@ def test_labelled_contenders_are_ranked():
     speedups = {"mine": {"torch": Interval(low=1.9, estimate=2.0, high=2.1)}}
     say = page(result(contenders=contenders, speedups=speedups)).say
     assert text(say) == "mine is 2.0 times as fast as torch (1.9–2.1)."
+
+
+def test_a_label_of_the_users_is_no_word_of_ours():
+    """`jax: f(x)` says nothing of jit; nor of what its author means by it."""
+    made = page(result(labelled=True, over="jax"))
+    assert text(made.say) == "jax.jit is 6.2 times as fast as jax (5.9–6.4)."
+    assert [text(row[0]) for row in made.tabs[0].blocks.get()[0].rows] == ["numpy", "jax", "jax.jit"]
 
 
 def test_while_it_runs_it_says_so():

@@ -3,10 +3,16 @@
 Times are those of a clock that the contenders move, or are not looked at.
 """
 
+import _thread
 import dataclasses
 import functools
 import json
+import os
 import random
+import re
+import subprocess
+import sys
+import threading
 import types
 import weakref
 
@@ -36,6 +42,148 @@ def ticking():
 
 def labelled(clock, budget=2.0, **functions):
     return bench.run_labelled(functions, budget=budget, tools=clock.tools())
+
+
+class Tensor:
+    """What PyTorch's tensors have of what matters here; the real ones are tried by hand."""
+
+    requires_grad = False
+
+    def __init__(self, values):
+        self.values = np.array(values)
+        self.dtype, self.shape = f"torch.{self.values.dtype}", self.values.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def clone(self):
+        return Tensor(self.values)
+
+    def requires_grad_(self, _):
+        return self
+
+    def add_(self, value):
+        self.values += value
+        return self
+
+
+def test_trap_in_place_changes_of_another_librarys_arrays():
+    """A tensor that `t.add_(1)` changes is the user's own no more than an array is."""
+    t = Tensor([1.0, 2.0])
+    result = bench.run_labelled(
+        {"a": lambda t: t.add_(1), "b": lambda t: Tensor(t.values + 1)}, (t,), tools=ticking()
+    )
+    assert t.values.tolist() == [1.0, 2.0]
+    captured = bench.run_labelled({"a": lambda: t.add_(1), "b": lambda: t}, tools=ticking())
+    assert t.values.tolist() == [1.0, 2.0]
+    assert [note for note in captured.notes if note.kind == "captured array"] == []
+    assert captured.agreement.ok is False
+    assert result.agreement.where == "a against b: `t` is changed in place by one side only"
+    assert result.agreement.dtypes == {"a": "float64", "b": "float64"}
+
+
+def test_trap_a_data_frame_is_the_users_own():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1.0, 2.0]})
+
+    def change(frame):
+        frame["a"] += 1
+        return frame
+
+    result = bench.run_labelled({"change": change, "new": lambda frame: frame + 1}, (frame,), tools=ticking())
+    assert frame["a"].tolist() == [1.0, 2.0]
+    assert result.agreement.where == "change against new: `frame` is changed in place by one side only"
+    assert len(result.to_dataframe()) == sum(len(b) for c in result.contenders.values() for b in c.seconds)
+
+
+# -- devices ---------------------------------------------------------------------------------------
+
+TWO_DEVICES = """
+import json
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxmagic.bench.race import run_devices
+from jaxmagic.target import Target
+
+x = jax.device_put(jnp.ones(2_000_000), jax.devices()[0])
+result = run_devices(Target(function=lambda x: jnp.sin(x), args=(x,)), ["cpu", "cpu:1", "cpu:0"], budget=1.0)
+sides = {name: (side.device, side.transfer is not None) for name, side in result.contenders.items()}
+here = str(next(iter(x.devices())))
+print(json.dumps([result.device, sides, [n.kind for n in result.notes], result.agreement.ok, here]))
+"""
+
+
+def test_devices_race_each_other_and_moving_the_inputs_is_costed():
+    """Two devices, which a process has from its start only."""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    found = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES],
+        env=os.environ | flags,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    device, sides, _, ok, here = json.loads(found.stdout.splitlines()[-1])
+    assert device == "cpu:0 against cpu:1"
+    assert sides == {
+        "numpy": ["", False],
+        "jax cpu:0": ["cpu:0", False],
+        "jax.jit cpu:0": ["cpu:0", False],
+        "jax cpu:1": ["cpu:1", False],
+        "jax.jit cpu:1": ["cpu:1", True],
+    }
+    assert ok is True
+    assert here in ("cpu:0", "TFRT_CPU_0")
+
+
+def test_one_device_by_two_names_is_one():
+    result = bench.run_devices(
+        Target(function=np.sort, args=(np.ones(3),)), ["cpu", "cpu:0"], tools=ticking()
+    )
+    assert list(result.contenders) == ["numpy", "jax cpu:0", "jax.jit cpu:0"]
+    assert result.contenders["jax.jit cpu:0"].transfer is None
+
+
+# -- compiling and waiting can be stopped -----------------------------------------------------------
+
+
+def test_compiling_that_takes_long_is_cut_off_and_said_to_be(monkeypatch):
+    """XLA hears no alarm, so a thread compiles."""
+    go_on = threading.Event()
+    compiled = jax.stages.Lowered.compile
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: go_on.wait(60) and compiled(self))
+    try:
+        result = bench.run(Target(function=lambda x: jnp.sin(x), args=(jnp.ones(3),)), budget=0.6)
+    finally:
+        go_on.set()
+    assert re.fullmatch(
+        r"cut off after 0.\d+ s, while XLA compiled it", result.contenders["jax.jit"].obstacle
+    )
+    assert result.contenders["jax"].typical is not None
+
+
+def test_an_interrupt_stops_compiling(monkeypatch):
+    go_on = threading.Event()
+
+    def endless(self):
+        _thread.interrupt_main()
+        go_on.wait(60)
+
+    monkeypatch.setattr(jax.stages.Lowered, "compile", endless)
+    try:
+        result = bench.run(Target(function=lambda x: jnp.sin(x), args=(jnp.ones(3),)), budget=50)
+    finally:
+        go_on.set()
+    assert result.interrupted
+    assert result.contenders["numpy"].typical is not None
 
 
 # -- the figures ----------------------------------------------------------------------------------

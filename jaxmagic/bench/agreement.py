@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
+from jaxmagic.bench.inputs import read
 from jaxmagic.results import Agreement
 
 
@@ -107,7 +108,7 @@ def _values(count: int) -> str:
 
 
 def _dtype(leaf: Any) -> str:
-    return str(leaf.dtype) if hasattr(leaf, "dtype") else type(leaf).__name__
+    return str(leaf.dtype).removeprefix("torch.") if hasattr(leaf, "dtype") else type(leaf).__name__
 
 
 def _compare_leaf(place: str, expected: Any, actual: Any) -> Difference:
@@ -116,7 +117,7 @@ def _compare_leaf(place: str, expected: Any, actual: Any) -> Difference:
         return (
             Difference() if same else Difference(where=f"{place}: {_kind(expected)} against {_kind(actual)}")
         )
-    a, b = np.asarray(expected), np.asarray(actual)
+    a, b = read(expected), read(actual)
     if a.shape != b.shape:
         return Difference(where=f"{place}: shape {_shape(a)} against {_shape(b)}")
     values = _compare_values(place, a, b)

@@ -23,6 +23,7 @@ import numpy as np
 
 from jaxmagic.analysis.inputs import is_jitted
 from jaxmagic.analysis.program import is_users
+from jaxmagic.bench.inputs import is_foreign
 from jaxmagic.bench.programs import jit_by_leaves
 from jaxmagic.errors import BadTarget
 from jaxmagic.target import name_of
@@ -50,6 +51,12 @@ class Lifted:
     def names(self) -> tuple[str, ...]:
         """What the user calls the captured values."""
         return tuple(slot.name for slot in self.slots)
+
+    @property
+    def folded(self) -> tuple[str, ...]:
+        """The names of those that XLA would have folded in."""
+        leaves = ((slot.name, jax.tree_util.tree_leaves(slot.value)) for slot in self.slots)
+        return tuple(name for name, each in leaves if any(map(is_array, each)))
 
     @property
     def values(self) -> tuple[Any, ...]:
@@ -280,11 +287,12 @@ def _called_through(holder: list[Any], *bound: list[Any]) -> Callable[..., Any]:
 
 
 def _holds_arrays(value: Any) -> bool:
-    """An array, or a pytree that has arrays among its leaves."""
-    if is_array(value):
+    """An array of any library's, or a pytree that has such among its leaves."""
+    if is_array(value) or is_foreign(value):
         return True
     leaves = jax.tree_util.tree_leaves(value)
-    return not (len(leaves) == 1 and leaves[0] is value) and any(map(is_array, leaves))
+    inside = (is_array(leaf) or is_foreign(leaf) for leaf in leaves)
+    return not (len(leaves) == 1 and leaves[0] is value) and any(inside)
 
 
 def _is_users_function(value: Any) -> bool:

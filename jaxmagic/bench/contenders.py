@@ -160,7 +160,7 @@ def _by_call(
         outcome=read(result, changed),
         first_call=seconds,
         expected=seconds,
-        captured=lifted.names,
+        captured=lifted.folded,
         moves=_has(np.ndarray, own[:2]) and _has(jax.Array, result),
     )
 
@@ -208,7 +208,7 @@ def _by_jit(
         first_call=sum(stages) + run,
         expected=run,
         program=program,
-        captured=lifted.names,
+        captured=lifted.folded,
     )
 
 
@@ -323,7 +323,7 @@ def _memory(compiled: Any) -> Memory | None:
 def wait(result: Any) -> Any:
     """The result, once it is really there; Ctrl-C and the stop-watch are heard meanwhile."""
     for leaf in _jax_arrays(result):
-        while not (isinstance(leaf, jax.core.Tracer) or leaf.is_ready()):
+        while not (isinstance(leaf, jax.core.Tracer) or leaf.is_ready()):  # type: ignore[attr-defined]  # of every concrete array
             time.sleep(NAP)
     jax.block_until_ready(result)
     synchronise(result)

@@ -57,6 +57,7 @@ class Course:
         devices: that are raced against each other, where they are.
         wide: whether JAX computes with 64 bits.
         said: notes made on the way.
+        labelled: whether the contenders have names of the user's own.
         nudged: what the reference does on inputs that are changed by a rounding error.
     """
 
@@ -72,6 +73,7 @@ class Course:
     devices: tuple[str, ...] = ()
     agreement: Agreement = field(default_factory=lambda: Agreement(ok=None))
     port: Port | None = None
+    labelled: bool = False
     wide: bool = False
     random: bool = False
     interrupted: bool = False
@@ -232,6 +234,7 @@ class Course:
             conditions=self.conditions(),
             port=self.port,
             interrupted=self.interrupted,
+            labelled=self.labelled,
             notes=tuple(self.said),
         )
 
@@ -256,7 +259,7 @@ class Course:
             first_call=side.first_call,
             compile_seconds=side.program.seconds if side.program else None,
             memory=side.program.memory if side.program else None,
-            device=side.program.device if side.program and self.devices else "",
+            device=next((device for device in self.devices if name.endswith(f" {device}")), ""),
             transfer=side.program.transfer if side.program and self.devices else None,
         )
         if record is None or record.failure is None:

@@ -88,8 +88,14 @@ def type_of(leaf: Any) -> str:
 
 def same_bytes(before: Any, after: Any) -> bool:
     """Whether two trees of copies hold the very same bytes."""
-    pairs = zip(arrays(before), arrays(after), strict=False)
-    return len(list(arrays(before))) == len(list(arrays(after))) and all(_same(a, b) for a, b in pairs)
+    pairs = zip(_readable(before), _readable(after), strict=False)
+    return len(_readable(before)) == len(_readable(after)) and all(_same(a, b) for a, b in pairs)
+
+
+def _readable(tree: Any) -> list[Any]:
+    """The arrays, and those of other libraries read as NumPy's."""
+    leaves = jax.tree_util.tree_leaves(tree)
+    return [*arrays(tree), *(read(leaf) for leaf in leaves if is_foreign(leaf))]
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -136,9 +142,30 @@ def _without_device(leaf: Any) -> Any:
 
 def _private(leaf: Any) -> Any:
     """A copy of what a call could change, such as a random generator; the thing itself otherwise."""
+    if is_foreign(leaf):
+        return leaf.detach().clone().requires_grad_(leaf.requires_grad) if _is_tensor(leaf) else leaf.copy()
     if has_state(leaf) or isinstance(leaf, np.ndarray | bytearray):
         return copy.deepcopy(leaf)
     return leaf
+
+
+def is_foreign(leaf: Any) -> bool:
+    """Whether it holds an array of another library's: PyTorch's tensors, pandas' frames and series."""
+    if isinstance(leaf, np.ndarray | np.generic | jax.Array | type):
+        return False
+    return hasattr(leaf, "__array__") and (_is_tensor(leaf) or hasattr(leaf, "copy"))
+
+
+def _is_tensor(leaf: Any) -> bool:
+    return hasattr(leaf, "detach") and hasattr(leaf, "clone")
+
+
+def read(leaf: Any) -> np.ndarray[Any, Any]:
+    """The values of anything, on NumPy; of a tensor wherever it lives, in short floats or not."""
+    if not _is_tensor(leaf):
+        return np.asarray(leaf)
+    here = leaf.detach().cpu()
+    return np.asarray(here.float() if "bfloat16" in str(here.dtype) else here)
 
 
 def _drawn(kind: ArrayType, random: np.random.Generator) -> Any:

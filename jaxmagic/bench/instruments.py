@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, MutableSequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import CodeType, FrameType
@@ -127,7 +127,10 @@ def in_background(work: Callable[[], T]) -> T:
     """
     thread = ThreadPoolExecutor(1)
     try:
-        return thread.submit(work).result()
+        task = thread.submit(work)
+        while not task.done():  # in short waits, for a long one hears nothing on some systems
+            wait([task], timeout=AGAIN)
+        return task.result()
     finally:
         thread.shutdown(wait=False)
 

@@ -156,7 +156,7 @@ def run_labelled(
         raise BadTarget("there is no contender", fix="Give at least two, by their names.")
     first = next(iter(functions.values()))
     target = usable(Target(function=first, args=args, kwargs=kwargs or {}, name=" against ".join(functions)))
-    course = Course(target=target, budget=budget, watch=watch, tools=tools or Instruments())
+    course = Course(target=target, budget=budget, watch=watch, tools=tools or Instruments(), labelled=True)
     return course.run(lambda course: lineup.labelled(course, functions))
 
 

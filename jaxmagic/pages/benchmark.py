@@ -33,6 +33,8 @@ _LABELS = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "JAX under jit", GRADIENT
 _IN_SENTENCES = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "jit"}
 # An interval whose ends are this many times apart says nothing.
 UNSTEADY = 1.3
+# One whose ends are this many times apart says on which side, and no more.
+WIDE = 2.0
 # Ratios this near to 1 are no difference that one would act on.
 NEAR = 0.05
 # Cores of others above which the machine counts as busy.
@@ -84,7 +86,7 @@ def _say_constant(_: Benchmark) -> Words:
 
 def _say_busy(result: Benchmark) -> Words:
     sides = [(name, result.contenders[name].typical) for name in _timed(result)]
-    figures = units.listed([f"{label(name)} {units.seconds(typical, 2)}" for name, typical in sides])
+    figures = units.listed([f"{called(result, name)} {units.seconds(typical, 2)}" for name, typical in sides])
     return words("The machine was ", strong("too busy to tell"), f" who is faster; a call took {figures}.")
 
 
@@ -92,22 +94,22 @@ def _say_alone(result: Benchmark) -> Words:
     (name,) = _timed(result)
     out = [side.name for side in result.contenders.values() if side.typical is None]
     sentence = words(
-        f"{label(name)} takes ", strong(units.seconds(result.contenders[name].typical)), " a call"
+        f"{called(result, name)} takes ", strong(units.seconds(result.contenders[name].typical)), " a call"
     )
     if not out:
         return sentence + words(".")
     others = (
         "JAX"
-        if set(out) in ({EAGER, JIT}, {JIT, GRADIENT})
-        else units.listed([label(other) for other in out])
+        if not result.labelled and set(out) in ({EAGER, JIT}, {JIT, GRADIENT})
+        else units.listed([called(result, other) for other in out])
     )
     return sentence + words("; ", strong(f"{others} could not run it"), ".")
 
 
 def _say_fastest(result: Benchmark) -> Words:
     first, second, *_ = sorted(_timed(result), key=lambda name: result.contenders[name].typical or 0.0)
-    times = _times(result.speedup(first, over=second), label(second))
-    return words(strong(label(first)), " is ") + times + words(".")
+    times = _times(result.speedup(first, over=second), called(result, second))
+    return words(strong(called(result, first)), " is ") + times + words(".")
 
 
 def _say_gradient(result: Benchmark) -> Words:
@@ -157,6 +159,7 @@ _SENTENCES: tuple[tuple[Callable[[Benchmark], bool], Callable[[Benchmark], Words
     (lambda result: result.agreement.ok is None, _say_uncompared),
     (_has_note("constant result"), _say_constant),
     (_has_note("too busy"), _say_busy),
+    (lambda result: result.labelled, _say_fastest),
     (
         lambda result: (
             NUMPY in _timed(result) and any(_is_jit_on_device(result, name) for name in _timed(result))
@@ -171,7 +174,7 @@ _SENTENCES: tuple[tuple[Callable[[Benchmark], bool], Callable[[Benchmark], Words
 
 def _say_running(result: Benchmark) -> Words:
     sides = [(name, side.typical) for name, side in result.contenders.items() if side.typical is not None]
-    so_far = units.listed([f"{label(name)} {units.seconds(typical, 2)}" for name, typical in sides])
+    so_far = units.listed([f"{called(result, name)} {units.seconds(typical, 2)}" for name, typical in sides])
     return words("Racing ", strong(result.name), f": {so_far} a call so far." if sides else " …")
 
 
@@ -184,6 +187,8 @@ def _times(speedup: Interval, other: str) -> Words:
         )
     elif is_about_one(speedup):
         return _no_telling(units.ratio_within(speedup.low, speedup.estimate, speedup.high)[1], speedup, other)
+    elif speedup.high > WIDE * speedup.low:
+        return _no_closer(speedup, other)
     elif speedup.estimate >= 1:
         number, range_ = units.ratio_within(speedup.low, speedup.estimate, speedup.high)
     else:
@@ -191,6 +196,20 @@ def _times(speedup: Interval, other: str) -> Words:
     if speedup.estimate >= 1:
         return words(strong(f"{number} times as fast"), f" as {other} ({range_})")
     return words(strong(f"{number} times slower"), f" than {other} ({range_})")
+
+
+def _no_closer(times: Interval, other: str) -> Words:
+    """Faster or slower, but not by how much."""
+    low, high = times.low or times.estimate, times.high or times.estimate
+    faster = low > 1
+    ends = (low, high) if faster else (1 / high, 1 / low)
+    range_ = units.ratio_within(ends[0], max(times.estimate, 1 / times.estimate), ends[1])[1]
+    said = (
+        (f"{range_} times as fast", f" as {other}")
+        if faster
+        else (f"{range_} times slower", f" than {other}")
+    )
+    return words(strong(said[0]), f"{said[1]}, too unsteady to tell closer")
 
 
 def is_about_one(times: Interval) -> bool:
@@ -281,16 +300,16 @@ def _agreed(agreement: Agreement) -> Words:
 def _obstacles(result: Benchmark) -> tuple[Aside, ...]:
     stopped = [side for side in result.contenders.values() if side.obstacle]
     jax = [side.obstacle for side in stopped if side.name != NUMPY and side.typical is None]
-    both = len(jax) == 2 and len(set(jax)) == 1
+    both = not result.labelled and len(jax) == 2 and len(set(jax)) == 1
     return tuple(
         Aside(words=spell(text), tone="bad")
-        for text in dict.fromkeys(_obstacle(side, both) for side in stopped)
+        for text in dict.fromkeys(_obstacle(side, called(result, side.name), both) for side in stopped)
     )
 
 
-def _obstacle(side: Contender, both: bool) -> str:
+def _obstacle(side: Contender, name: str, both: bool) -> str:
     """What stopped a side, with its source line and the fix; said of JAX when it stops both its sides."""
-    owner = "JAX" if both and side.name in (EAGER, JIT, GRADIENT) else label(side.name)
+    owner = "JAX" if both and side.name in (EAGER, JIT, GRADIENT) else name
     where = f" Line {side.span.line}: `{side.excerpt.strip()}`." if side.span and side.excerpt else ""
     fix = f" {side.fix[:1].upper()}{side.fix[1:].rstrip('.')}." if side.fix else ""
     return f"{owner}: {side.obstacle.rstrip('.')}.{where}{fix}"
@@ -325,7 +344,7 @@ def _times_table(result: Benchmark) -> Table:
             *((Column(title="moving inputs"),) if moved else ()),
             Column(title="", align="left"),
         ),
-        rows=tuple(_row(side, longest, fastest, moved) for side in sides),
+        rows=tuple(_row(side, called(result, side.name), longest, fastest, moved) for side in sides),
     )
 
 
@@ -333,8 +352,10 @@ def _top(side: Contender) -> float:
     return max(side.typical or 0.0, (side.interval.high or 0.0) if side.interval else 0.0)
 
 
-def _row(side: Contender, longest: float, fastest: float | None, moved: bool) -> tuple[Cell, ...]:
-    name = words(label(side.name))
+def _row(
+    side: Contender, called: str, longest: float, fastest: float | None, moved: bool
+) -> tuple[Cell, ...]:
+    name = words(called)
     if side.typical is None:
         return (name, (Text("did not run", tone="muted"),), *((),) * (6 if moved else 5))
     call = units.seconds(side.typical)
@@ -382,7 +403,11 @@ def _port(result: Benchmark) -> tuple[Block, ...]:
 
 
 def _samples(result: Benchmark) -> tuple[Block, ...]:
-    series = tuple(_strip(side, i) for i, side in enumerate(result.contenders.values()) if _several(side))
+    series = tuple(
+        _strip(side, called(result, side.name), i)
+        for i, side in enumerate(result.contenders.values())
+        if _several(side)
+    )
     if not series:
         return ()
     names = units.listed([each.name for each in series])
@@ -395,7 +420,7 @@ def _several(side: Contender) -> bool:
     return sum(map(len, side.seconds)) > 1
 
 
-def _strip(side: Contender, place: int) -> Series:
+def _strip(side: Contender, called: str, place: int) -> Series:
     """Samples at their batch's place along the axis, thinned to what an eye can tell apart."""
     step = max(1, sum(map(len, side.seconds)) // MOST_SAMPLES)
     points = [
@@ -404,7 +429,7 @@ def _strip(side: Contender, place: int) -> Series:
         for i, sample in enumerate(samples)
     ][::step]
     return Series(
-        name=label(side.name),
+        name=called,
         x=tuple(x for x, _ in points),
         y=tuple(y for _, y in points),
         tone=("muted", "forward", "accent", "backward", "warn")[place % 5],
@@ -424,6 +449,11 @@ def _fact(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def called(result: Benchmark, name: str) -> str:
+    """What a contender is called in a race, by its user where its user named it."""
+    return name if result.labelled else label(name)
 
 
 def label(name: str) -> str:
