@@ -196,6 +196,7 @@ class Buffer:
         begin, end: the steps of the program that make it and need it last, both included.
         kept: whether the forward pass made it and the backward pass reads it; None where the
             program has no two passes.
+        guest: whether it is a temporary in the room of an output, and so takes none of its own.
     """
 
     kind: Literal["argument", "output", "constant", "temporary"]
@@ -207,6 +208,7 @@ class Buffer:
     begin: int = 0
     end: int = 0
     kept: bool | None = None
+    guest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,8 +239,8 @@ class Memory:
         return self.course.index(max(self.course)) if self.course else None
 
     def at(self, step: int) -> tuple[Buffer, ...]:
-        """The buffers in use at a step, the largest first."""
-        used = [buffer for buffer in self.buffers if buffer.begin <= step <= buffer.end]
+        """The buffers in use at a step, the largest first; guests take no room of their own."""
+        used = [one for one in self.buffers if one.begin <= step <= one.end and not one.guest]
         return tuple(sorted(used, key=lambda buffer: -buffer.bytes))
 
 
