@@ -45,6 +45,12 @@ PROGRAMS = {
         "    c, ys = jax.lax.scan(step, x, None, 30)\n    return c.sum() + ys.sum()",
         2,
     ),
+    "handed over in a loop": (
+        "def f(x, w):\n    def step(c, _):\n        c = jnp.sin(c) @ (w.T @ w) * 0.99\n"
+        "        return c, jnp.exp(c).sum()\n    c, ys = jax.lax.scan(step, x @ w, None, 50)\n"
+        "    return c.sum() + ys.sum()",
+        2,
+    ),
     "sort and cholesky": (
         "def f(x, w):\n    d = ((x[:, None] - w[None]) ** 2).sum(-1)\n    s = jnp.sort(d, 0)\n"
         "    return s.sum() + jnp.linalg.cholesky(d @ d.T + 99 * jnp.eye(32)).sum()",
@@ -143,6 +149,26 @@ def test_what_the_forward_pass_keeps_for_the_backward_pass_is_named():
 def test_nothing_is_kept_where_there_is_no_backward_pass():
     told = held("<not kept>", LAYERS, f32(128, 64), f32(64, 64))
     assert {buffer.kept for buffer in told.buffers} == {None}
+
+
+def test_what_the_backward_pass_does_not_read_is_not_kept():
+    stopped = "jax.lax.stop_gradient(jnp.sort(jnp.tile(x, 2) * 2, 0))"
+    body = f"def f(x):\n    s = {stopped}\n    return (x * s.mean()).sum()"
+    told = held("<stopped>", body, f32(64, 64), grad=True)
+    forward = [
+        buffer for buffer in told.buffers if buffer.type == "f32[64,128]" and buffer.kind == "temporary"
+    ]
+    assert forward
+    assert not any(buffer.kept for buffer in forward)
+
+
+def test_a_temporary_in_an_outputs_room_takes_none_of_its_own():
+    body = "def f(x):\n    return jnp.sort(jnp.sin(x) @ x, 0) @ x"
+    told = held("<guest>", body, f32(64, 64))
+    guests = [buffer for buffer in told.buffers if buffer.guest]
+    assert guests
+    assert all(buffer.kind == "temporary" and not buffer.name for buffer in guests)
+    assert not any(buffer.guest for step in range(len(told.course)) for buffer in told.at(step))
 
 
 def test_a_linear_function_keeps_nothing():

@@ -60,6 +60,11 @@ PLANTED = {
         "def f(x):\n    y = jnp.sin(x).sum()\n    jax.debug.print('{}', y)\n    return x * 2",
         [],
     ),
+    "needed, and simplified away": (
+        "removed",
+        "def f(x):\n    y = x * 1.0 + 0.0\n    return jnp.sin(y)",
+        [],
+    ),
     "folded": (
         "folded",
         "def f(x):\n    k = jnp.cos(jnp.float32(2.0)) * 5\n    return x * k",

@@ -46,7 +46,7 @@ def _course(found: Sequence[Buffer], steps: int) -> Iterator[int]:
     """The bytes of the temporaries in use at each step."""
     change = [0] * (steps + 1)
     for buffer in found:
-        if buffer.kind == "temporary":
+        if buffer.kind == "temporary" and not buffer.guest:
             change[buffer.begin] += buffer.bytes
             change[buffer.end + 1] -= buffer.bytes
     return accumulate(change[:-1])
@@ -111,12 +111,8 @@ class _Filler:
         block_of = {key: block for block in self.assigned.allocations for key in block.offsets}
         for keys in self.assigned.same:
             placed = [key for key in sorted(keys) if key in block_of and key in self.lives.of]
-            if placed and not self._is_guest(block_of[placed[0]], keys):
+            if placed:
                 yield self._group(block_of[placed[0]], keys, placed)
-
-    def _is_guest(self, block: Allocation, keys: frozenset[int]) -> bool:
-        """Whether a temporary stands in an output's block, and so takes no room of its own."""
-        return block.kind == "output" and not any(key in self.returned for key in keys)
 
     def _group(self, block: Allocation, keys: frozenset[int], placed: Sequence[int]) -> _Group:
         lives = tuple(self.lives.of[key] for key in placed)
@@ -132,9 +128,11 @@ class _Filler:
         )
 
     def _buffer(self, group: _Group, end: int) -> Buffer:
-        whole = group.block.kind != "temporary"
+        guest = group.block.kind == "output" and not any(key in self.returned for key in group.keys)
+        kind = "temporary" if guest else group.block.kind
+        whole = kind != "temporary"
         return Buffer(
-            kind=group.block.kind,
+            kind=kind,
             type=self._type(group.keys),
             bytes=group.stop - group.start,
             name=self._name(group),
@@ -143,6 +141,7 @@ class _Filler:
             begin=0 if whole else group.begin,
             end=len(self.lives.steps) - 1 if whole else end,
             kept=self._kept(group) if self.two_passes else None,
+            guest=guest,
         )
 
     def _name(self, group: _Group) -> str:

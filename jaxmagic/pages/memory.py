@@ -124,7 +124,8 @@ def _made(buffer: Buffer) -> tuple[Span, ...]:
 def _until(buffer: Buffer, why: str) -> str:
     if buffer.kind != "temporary" or buffer.last is None:
         return ""
-    return f" until line {buffer.last.line}{why}"
+    where = ", in the room of an output" if buffer.guest else ""
+    return f" until line {buffer.last.line}{why}{where}"
 
 
 def _source(rows: Sequence[SourceLine], used: Sequence[Buffer], ranges: Ranges) -> tuple[SourceLine, ...]:
