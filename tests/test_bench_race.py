@@ -88,6 +88,43 @@ def test_trap_in_place_changes_of_another_librarys_arrays():
     assert result.agreement.dtypes == {"a": "float64", "b": "float64"}
 
 
+HALVED = functools.partial(np.multiply, 0.5)
+
+
+def test_what_numpy_computes_from_jax_arrays_is_no_contender():
+    result = quick(lambda x: HALVED(x), np.ones(3))
+    told = "It does not run on JAX: given JAX arrays, it returns a NumPy array."
+    assert result.contenders["jax"].obstacle == told
+    assert result.contenders["jax"].typical is None
+
+
+def test_a_function_that_returns_nothing_and_changes_nothing_has_nothing_to_time():
+    assert "constant result" in {note.kind for note in quick(lambda x: None, np.ones(3)).notes}
+
+
+def _generator(x):
+    yield x
+
+
+async def _coroutine(x):
+    return x
+
+
+@pytest.mark.parametrize(("function", "kind"), [(_generator, "generator"), (_coroutine, "coroutine")])
+def test_the_promise_of_a_result_is_refused(function, kind):
+    with pytest.raises(BadTarget, match=f"returns a {kind}, which has computed nothing yet"):
+        quick(function, np.ones(3))
+
+
+def test_what_contenders_print_is_shown_for_their_first_calls_only(capsys):
+    result = bench.run_labelled({"loud": lambda: print("hello"), "quiet": lambda: None}, tools=ticking())
+    assert len(result.contenders["loud"].seconds) == 8
+    assert capsys.readouterr().out.count("hello") == 2
+    assert [note.text for note in result.notes if note.kind == "prints"] == [
+        "Printing is in the time of `loud`, but shown for the first calls only."
+    ]
+
+
 def test_trap_a_data_frame_is_the_users_own():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1.0, 2.0]})

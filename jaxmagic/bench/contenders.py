@@ -7,7 +7,7 @@ import itertools
 import operator
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +22,7 @@ from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.captures import Lifted, lift
 from jaxmagic.bench.instruments import Instruments, TimeIsUp, in_background
 from jaxmagic.bench.sampling import Entrant
+from jaxmagic.errors import BadTarget
 from jaxmagic.results import Memory, Port
 from jaxmagic.target import Target
 
@@ -143,7 +144,7 @@ def _by_call(
         before, own = convert(given), convert(given)
         call = _call(lifted, own)
         start = tools.now()
-        result = wait(call())
+        result = wait(_computed(call(), target.name))
         seconds = tools.now() - start
     changed = _changed(target, lifted, before, own)
     entrant = Entrant(
@@ -162,6 +163,21 @@ def _by_call(
         expected=seconds,
         captured=lifted.folded,
         moves=_has(np.ndarray, own[:2]) and _has(jax.Array, result),
+    )
+
+
+def _computed(result: Any, name: str) -> Any:
+    """The result, when it is there and no promise of one.
+
+    Raises:
+        BadTarget: a coroutine or generator, whose making is all that a race would time.
+    """
+    if not isinstance(result, Iterator | Awaitable):
+        return result
+    getattr(result, "close", lambda: None)()
+    raise BadTarget(
+        f"`{name}` returns a {type(result).__name__}, which has computed nothing yet.",
+        fix="Race a function that returns the values themselves.",
     )
 
 

@@ -207,6 +207,10 @@ class Course:
         }
         until = max(self.start + self.budget, self.tools.now() + OVERRUN / 3 * self.budget)
         take_turns(list(self.records.values()), until=until, tools=self.tools, report=self.report)
+        prints = [f"`{name}`" for name, record in self.records.items() if record.printed.wrote]
+        if prints:
+            text = f"Printing is in the time of {', '.join(prints)}, but shown for the first calls only."
+            self.said.append(Note(kind="prints", text=text))
 
     def report(self, new: str = "") -> None:
         """Tell the watcher, at a calm rate; at once when a long call has ended."""

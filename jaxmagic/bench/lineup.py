@@ -19,7 +19,7 @@ from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.captures import on_numpy, uses_jax
 from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, obstacle, scope_for
 from jaxmagic.bench.instruments import Instruments, TimeIsUp
-from jaxmagic.errors import CannotPort
+from jaxmagic.errors import BadTarget, CannotPort
 from jaxmagic.port import guard
 from jaxmagic.port.drive import drive
 from jaxmagic.port.prove import NUDGES, nudged
@@ -88,7 +88,22 @@ def op_by_op_and_jit(course: Course, target: Target) -> None:
     """The function on JAX, without and with jit."""
     read, tools, scope = _reader(course), course.tools, course.scope
     course.add(JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE)
-    course.add(EAGER, lambda: contenders.eagerly(EAGER, target, read, tools, scope), share=EAGER_SHARE)
+    course.add(EAGER, lambda: _eagerly(course, EAGER, target, scope), share=EAGER_SHARE)
+
+
+def _eagerly(course: Course, name: str, target: Target, scope: contenders.Scope) -> contenders.Side:
+    """The function on JAX arrays, operation by operation, unless its port is no JAX code after all.
+
+    Raises:
+        BadTarget: what NumPy computes from JAX arrays is no contender of NumPy's.
+    """
+    side = contenders.eagerly(name, target, _reader(course), course.tools, scope)
+    leaves = jax.tree_util.tree_leaves(side.outcome.result if side.outcome else None)
+    other = next((leaf for leaf in leaves if isinstance(leaf, np.ndarray | np.generic | str | bytes)), None)
+    if course.port is not None and other is not None:
+        kind = "NumPy array" if isinstance(other, np.ndarray | np.generic) else type(other).__name__
+        raise BadTarget(f"It does not run on JAX: given JAX arrays, it returns a {kind}.")
+    return side
 
 
 def on_devices(names: Sequence[str]) -> Others:
@@ -111,7 +126,7 @@ def _on_one_device(course: Course, target: Target, name: str) -> None:
 
     jit, eager = device_sides(name)
     course.add(jit, lambda: contenders.by_jit(jit, target, read, tools, scope), grace=JIT_GRACE)
-    course.add(eager, lambda: contenders.eagerly(eager, target, read, tools, scope), share=EAGER_SHARE)
+    course.add(eager, lambda: _eagerly(course, eager, target, scope), share=EAGER_SHARE)
 
 
 def device_sides(name: str) -> tuple[str, str]:

@@ -99,7 +99,7 @@ def is_constant(jaxpr: Any) -> bool:
     for equation in opened.eqns:
         if any(_is_in(variable, known) for variable in equation.invars):
             known.update(equation.outvars)
-    return bool(opened.outvars) and not any(_is_in(variable, known) for variable in opened.outvars)
+    return not any(_is_in(variable, known) for variable in opened.outvars)
 
 
 def _is_in(variable: Any, known: set[Any]) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from jaxmagic.bench.instruments import Instruments, garbage_held
+from jaxmagic.bench.instruments import Instruments, Sink, garbage_held
 
 BATCHES = 8
 FEWEST_BATCHES = 3
@@ -66,6 +66,7 @@ class Record:
         worked: seconds that cores worked in them.
         batches: its samples, in seconds a call.
         failure: what it raised in its last block.
+        printed: takes what it prints meanwhile.
         call: on inputs that all its calls share, unless it spoils them.
     """
 
@@ -75,6 +76,7 @@ class Record:
     worked: float = 0.0
     batches: list[list[float]] = field(default_factory=list)
     failure: Exception | None = None
+    printed: Sink = field(default_factory=Sink)
     call: Call | None = None
 
     @property
@@ -191,7 +193,7 @@ def _block(record: Record, length: float, sample: float, tools: Instruments) -> 
     """Sample one entrant for about `length` seconds; whether that worked."""
     start, worked = tools.now(), tools.worked()
     try:
-        with garbage_held(), record.entrant.scope():
+        with garbage_held(), redirect_stdout(record.printed), record.entrant.scope():
             _fill(record, start + length, sample, tools.now)
     except Exception as failure:  # noqa: BLE001 - whatever a user's function raises ends its race only
         record.failure = failure
