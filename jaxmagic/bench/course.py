@@ -33,7 +33,7 @@ NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
 # another one's single call has used it all up, below which it is not worth to start one, and that is
 # waited for the process to become quiet; cores that count as quiet.
 CALM = 0.25
-OVERRUN = 0.15
+OVERRUN = 0.12
 GRACE = 0.1
 LEAST = 0.02
 WAITING = 0.1
