@@ -435,6 +435,51 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """The share of a call's time that an expression took, without what it calls; 0 to 1.
+
+    Args:
+        span: the expression; None for an operation without a source of the user's.
+        name: the operation's name, where there is no span.
+        measured: in operations of this expression alone.
+        split: its part of operations that XLA made of several, by a model.
+    """
+
+    span: Span | None
+    name: str = ""
+    measured: float = 0.0
+    split: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Both together."""
+        return self.measured + self.split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Where the time of a compiled program goes, under JAX's profiler.
+
+    Args:
+        seconds: of one call, without the profiler; None where it was not run.
+        withheld: why there are no shares; "" where there are.
+        slowed: how many times longer a call took under the profiler.
+        calls: how many were profiled.
+        covered: the share of the calls' time that operations account for; the rest is unknown.
+        spots: by expression, the hottest first.
+        inclusive: shares by line (file, number), each with all that it calls.
+    """
+
+    seconds: float | None = None
+    withheld: str = ""
+    slowed: float | None = None
+    calls: int = 0
+    covered: float = 0.0
+    spots: tuple[Spot, ...] = ()
+    inclusive: Mapping[tuple[str, int], float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """What JAX makes of a function at given inputs.
 
@@ -463,6 +508,7 @@ class Trace:
     stages: Mapping[str, Lazy[Stage]] = field(repr=False, compare=False)
     graph: Lazy[Graph] | None = field(default=None, repr=False, compare=False)
     changes: Changes | None = None
+    timing: Timing | None = None
 
     def stage(self, name: StageName) -> str:
         """The text of a stage: "jaxpr", "stablehlo" or "hlo" (compiles when first asked)."""

@@ -26,3 +26,13 @@ def is_input(value: Any) -> bool:
     """
     leaves = jax.tree_util.tree_leaves(value)
     return any(map(is_array, leaves)) or (bool(leaves) and all(type(x) in (float, complex) for x in leaves))
+
+
+def random_numbers(random: np.random.Generator, dtype: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Numbers for an array of which only the type is known: small whole ones, or from 0 to 1."""
+    dtype = np.dtype(dtype)
+    if dtype.kind in "iu":
+        return random.integers(0, 10, shape).astype(dtype)
+    if dtype.kind == "b":
+        return random.integers(0, 2, shape).astype(dtype)
+    return random.random(shape).astype(dtype)

@@ -19,7 +19,7 @@ IDLE = frozenset({
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "add-dependency",
     "domain", "opt-barrier", "partition-id", "replica-id",
 })  # fmt: skip
-_HOLDERS = frozenset({"while", "conditional", "call"})
+HOLDERS = frozenset({"while", "conditional", "call"})
 _TURNS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 _CALLED = re.compile(
     r"(?:to_apply|condition|body|true_computation|false_computation)=%?([^\s,}]+)"
@@ -78,7 +78,7 @@ class Compiled:
 
     def _units(self, name: str, turns: int | None, loops: tuple[Instruction, ...]) -> Iterator[Unit]:
         for one in self.module.computations[name].values():
-            if one.opcode in _HOLDERS:
+            if one.opcode in HOLDERS:
                 inside = one.opcode == "while"
                 many = product(turns, trip_count(one)) if inside else turns
                 for called in callees(one):

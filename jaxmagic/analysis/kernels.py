@@ -44,11 +44,11 @@ _CONFIGURED = re.compile(r'"kind":"(__\w+|triton\w*)"')
 
 def kernels(program: Compiled) -> tuple[Kernel, ...]:
     """All that a compiled program runs, in order; a loop's body once."""
-    meter, origins = _Meter(program.module), Origins(program)
+    meter, origins = ModuleMeter(program.module), Origins(program)
     return tuple(_kernel(program, unit, meter, origins) for unit in program.units())
 
 
-def _kernel(program: Compiled, unit: Unit, meter: _Meter, origins: Origins) -> Kernel:
+def _kernel(program: Compiled, unit: Unit, meter: ModuleMeter, origins: Origins) -> Kernel:
     one = unit.instruction
     library = library_of(unit)
     copies = is_copy(unit)
@@ -113,7 +113,7 @@ def is_copy(unit: Unit) -> bool:
     return bool(unit.working) and all(member.opcode in _MOVES for member in unit.working)
 
 
-class _Meter:
+class ModuleMeter:
     """The arithmetic of units, by XLA's rules for single instructions."""
 
     def __init__(self, module: Module) -> None:

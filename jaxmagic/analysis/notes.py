@@ -218,11 +218,11 @@ def callbacks(evidence: Evidence) -> Iterator[Note]:
     """Places where the program calls Python."""
     for step in evidence.steps:
         name = step.equation.primitive.name
-        if name in _CALLBACKS:
-            yield Note(kind="callback", text=f"{_CALLBACKS[name]} Its cost is unknown.", span=step.span)
+        if name in CALLBACKS:
+            yield Note(kind="callback", text=f"{CALLBACKS[name]} Its cost is unknown.", span=step.span)
 
 
-_CALLBACKS = {
+CALLBACKS = {
     "pure_callback": "The compiled program calls back into Python here.",
     "io_callback": "The compiled program calls back into Python here.",
     "debug_callback": "The compiled program calls back into Python here, to print.",
@@ -238,9 +238,22 @@ def endless_loops(evidence: Evidence) -> Iterator[Note]:
     for span in evidence.costs.endless:
         yield Note(
             kind="unknown loop",
-            text="How often this loop turns is not known before it runs: its cost and the total are unknown.",
+            text="How often this loop turns is not known before it runs: its cost is told for one turn.",
             span=span,
         )
+
+
+def branches(evidence: Evidence) -> Iterator[Note]:
+    """Conditions, of whose branches one runs."""
+    for span, costs in evidence.costs.branches.items():
+        figures = [cost.flops for cost in costs]
+        if len(set(figures)) > 1:
+            told = ["unknown" if one is None else f"{one:,.0f} flop" for one in figures]
+            yield Note(
+                kind="branches",
+                text=f"One of these branches runs: {' or '.join(told)}. The total counts the dearer one.",
+                span=span,
+            )
 
 
 def custom_calls(evidence: Evidence) -> Iterator[Note]:
@@ -271,6 +284,7 @@ _FOR_AUTHORS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 
 def told_bytes(size: int) -> str:
+    """A size in words, for notes: `4 MB`."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= scale:
             return f"{size / scale:.3g} {unit}"
@@ -285,6 +299,7 @@ QUESTIONS: tuple[Callable[[Evidence], Iterator[Note]], ...] = (
     unrolled_loops,
     callbacks,
     endless_loops,
+    branches,
     custom_calls,
     python_warnings,
 )

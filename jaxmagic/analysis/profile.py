@@ -11,7 +11,7 @@ import contextlib
 import heapq
 import pathlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -202,9 +202,3 @@ class _Now:
 
 def _last(stack: dict[int, Event]) -> str:
     return next(reversed(stack.values())).name
-
-
-def covered(recording: Recording, spent: Iterable[float]) -> float:
-    """The share of the calls' time that events account for, 0 to 1."""
-    wall = sum(end - start for start, end in recording.calls)
-    return sum(spent) / wall if wall else 0.0

@@ -138,7 +138,8 @@ def keys_of_call(
         from jax._src.interpreters import partial_eval
 
         silent = _swapped(partial_eval, logger=(log := _Log()), diff_tracing_cache_keys=log.compare)
-        asked, refused = config.explain_cache_misses(True), config.no_tracing(True)
+        asked = config.explain_cache_misses(new_val=True)
+        refused = config.no_tracing(new_val=True)
         names, context = config.trace_context_names(), config.trace_context()
     except (ImportError, AttributeError):
         return None

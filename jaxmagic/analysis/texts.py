@@ -242,16 +242,7 @@ def ends(steps: Sequence[Step]) -> dict[tuple[str, int, int, str], Span]:
 
 def frames_from(module: hlo.Module, known: Ends) -> Callable[[int, str], Span | None]:
     """From the id of a stack frame and the name of an operation to the user's expression."""
-    spans: dict[int, Span] = {}
-
-    def chain(key: int) -> Iterator[Span]:
-        while key in module.frames:
-            frame = module.frames[key]
-            if key not in spans:
-                place = (frame.line, frame.column, frame.end_line, frame.end_column)
-                spans[key] = sources.span(frame.file, place, frame.function)
-            yield spans[key]
-            key = frame.parent
+    chain = _chains(module)
 
     @functools.cache
     def place(key: int) -> Span | None:
@@ -264,6 +255,34 @@ def frames_from(module: hlo.Module, known: Ends) -> Callable[[int, str], Span | 
         return known.get((span.file, span.line, span.column, primitive), span) if span else None
 
     return span_of
+
+
+def callers_from(module: hlo.Module) -> Callable[[int], tuple[tuple[str, int], ...]]:
+    """From the id of a stack frame to the user's lines that led there, innermost first: file and number."""
+    chain = _chains(module)
+
+    @functools.cache
+    def lines(key: int) -> tuple[tuple[str, int], ...]:
+        within = itertools.takewhile(lambda frame: not is_ours(frame.file), chain(key))
+        return tuple((frame.file, frame.line) for frame in within)
+
+    return lines
+
+
+def _chains(module: hlo.Module) -> Callable[[int], Iterator[Span]]:
+    """From the id of a stack frame to the expressions that led there, innermost first."""
+    spans: dict[int, Span] = {}
+
+    def chain(key: int) -> Iterator[Span]:
+        while key in module.frames:
+            frame = module.frames[key]
+            if key not in spans:
+                place = (frame.line, frame.column, frame.end_line, frame.end_column)
+                spans[key] = sources.span(frame.file, place, frame.function)
+            yield spans[key]
+            key = frame.parent
+
+    return chain
 
 
 def link_hlo(text: str, known: Ends) -> tuple[str, tuple[Link, ...]]:

@@ -21,6 +21,7 @@ from jaxmagic.analysis import (
     devices,
     graph,
     hlo,
+    hotlines,
     inputs,
     notes,
     optimised,
@@ -38,7 +39,20 @@ from jaxmagic.analysis.pause import collection_paused
 from jaxmagic.analysis.program import Traced, Walked
 from jaxmagic.analysis.state import Outcome
 from jaxmagic.errors import CannotDifferentiate, CannotTrace
-from jaxmagic.results import Equation, Graph, Lazy, Line, Phase, Source, Span, Stage, Trace, Value, Work
+from jaxmagic.results import (
+    Equation,
+    Graph,
+    Lazy,
+    Line,
+    Phase,
+    Source,
+    Span,
+    Stage,
+    Timing,
+    Trace,
+    Value,
+    Work,
+)
 from jaxmagic.target import Target
 
 # JAX lowers a program that shares programs that share programs … in time 2^depth: not this many.
@@ -61,8 +75,10 @@ def trace(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
     return look(Target(function=function, args=args, kwargs=kwargs))
 
 
-def look(target: Target, *, grad: bool = False) -> Trace:
+def look(target: Target, *, grad: bool = False, time: bool = False) -> Trace:
     """What JAX makes of a target; with `grad`, of its value and gradient by every float input.
+
+    With `time`, the compiled program is run a few times under JAX's profiler.
 
     Raises:
         JaxmagicError: when JAX cannot trace it, with the line of the source and the way out.
@@ -71,7 +87,7 @@ def look(target: Target, *, grad: bool = False) -> Trace:
     with explained(target), _caught() as caught:
         given, traced, seconds = _trace(target, inputs.take_apart(target), grad=grad)
         with collection_paused():
-            return _read(target, given, traced, seconds, caught, grad=grad)
+            return _read(target, given, traced, seconds, caught, grad=grad, time=time)
 
 
 def _read(
@@ -82,12 +98,15 @@ def _read(
     caught: Sequence[warnings.WarningMessage],
     *,
     grad: bool,
+    time: bool,
 ) -> Trace:
     """All that a program tells."""
     jaxpr = traced.stage.jaxpr
     places = program.Places(traced.mark)
     walked = program.walk(jaxpr, places)
     lowered = Lazy(functools.partial(_lower, traced.stage, walked, target.name))
+    ready = Lazy(lambda: _compile(lowered.get()))
+    timing = _timing(ready, walked, given) if time else None
     spent = _costs(lowered, walked)
     kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
     codes = _codes(target, places)
@@ -104,12 +123,14 @@ def _read(
     )
     jaxpr_stage, equations = _jaxpr(jaxpr, walked)
     outputs = _outputs(traced, given, grad=grad)
+    names = [one.name for one in outputs]
     return Trace(
         name=target.name,
         inputs=_values(_paths(given), jaxpr.in_avals),
         outputs=outputs,
         equations=equations,
-        lines=_lines(listing, spent, kept),
+        lines=hotlines.timed(_lines(listing, spent, kept), timing),
+        timing=timing,
         sources=listing,
         flops=spent.total.flops,
         bytes=spent.total.bytes,
@@ -121,7 +142,7 @@ def _read(
         certain=_work(spent.certain) if spent.endless else None,
         kept=sum(kept.values()) if kept is not None else None,
         peaks=Lazy(functools.partial(peaks.measure, peaks.device())),
-        stages=_stages(jaxpr_stage, lowered, walked, jaxpr, _paths(given), [one.name for one in outputs]),
+        stages=_stages(jaxpr_stage, lowered, ready, walked, jaxpr, _paths(given), names),
         graph=Lazy(functools.partial(_graph, walked, jaxpr, _paths(given), equations, spent)),
     )
 
@@ -391,6 +412,7 @@ def _explodes(walked: Walked) -> bool:
 def _stages(
     first: Stage,
     lowered: Lazy[Any],
+    ready: Lazy[tuple[Any, float]],
     walked: Walked,
     jaxpr: Any,
     inputs: Sequence[str],
@@ -404,7 +426,7 @@ def _stages(
     return {
         "jaxpr": Lazy.of(first),
         "stablehlo": Lazy(lambda: _stablehlo(lowered.get(), users)),
-        "hlo": Lazy(functools.partial(_hlo, lowered, known, tell)),
+        "hlo": Lazy(lambda: _hlo(*ready.get(), known, tell)),
     }
 
 
@@ -415,11 +437,27 @@ def _stablehlo(lowered: Any, users: frozenset[str]) -> Stage:
     return Stage(name="stablehlo", text=text, links=links, seconds=time.perf_counter() - started)
 
 
-def _hlo(lowered: Lazy[Any], known: texts.Ends, tell: Callable[[Any], optimised.Told]) -> Stage:
-    ready = lowered.get()
+def _compile(lowered: Any) -> tuple[Any, float]:
+    """The compiled program, and the seconds that it took."""
     started = time.perf_counter()
-    compiled = ready.compile()
-    seconds = time.perf_counter() - started
+    done = lowered.compile()
+    return done, time.perf_counter() - started
+
+
+def _timing(ready: Lazy[tuple[Any, float]], walked: Walked, given: Inputs) -> Timing:
+    """Where the time goes; a program that does more than compute is not run for that."""
+    effects = [step.equation.primitive.name for step in walked.steps if _reaches_out(step)]
+    if effects:
+        return Timing(withheld=f"running it calls back into Python (`{effects[0]}`)")
+    values = [leaf.value for leaf in given.traced]
+    return hotlines.measure(ready.get()[0], values, texts.ends(walked.steps))
+
+
+def _reaches_out(step: Any) -> bool:
+    return step.equation.primitive.name in notes.CALLBACKS
+
+
+def _hlo(compiled: Any, seconds: float, known: texts.Ends, tell: Callable[[Any], optimised.Told]) -> Stage:
     with collection_paused():
         text, links = texts.link_hlo(program.print_optimised(compiled), known)
         told = tell(compiled)
