@@ -8,7 +8,7 @@ from IPython.core.error import UsageError
 
 from jaxmagic import results
 from jaxmagic.magics.commands import COMMANDS
-from tests.magics_fakes import Recorder, trace
+from tests.magics_fakes import Recorder, stage, trace
 
 FOUND = results.Devices(
     devices=(results.Device(name="cpu:0", platform="cpu", kind="cpu", default=True),), default="cpu:0"
@@ -49,9 +49,12 @@ def carry_out(scene, line, cell=None):
 
 def test_jaxpr_passes_grad_and_makes_the_stage(scene):
     made = []
-    stages = {
-        name: results.Lazy(lambda name=name: made.append(name)) for name in ("jaxpr", "stablehlo", "hlo")
-    }
+
+    def make(name):
+        made.append(name)
+        return stage(name)
+
+    stages = {name: results.Lazy(lambda name=name: make(name)) for name in ("jaxpr", "stablehlo", "hlo")}
     scene.look.result = trace(stages=stages)
     carry_out(scene, "jaxpr --grad --stage hlo -o f(x)")
     assert scene.look.options == [{"grad": True}]

@@ -44,7 +44,7 @@ def edition(trace: Trace) -> Edition:
     return Edition(
         figures=tuple(_figures(trace)),
         mark=_mark(trace, texts),
-        given=_given(trace.stage("jaxpr")),
+        given=_given(trace),
         equations=kept if len(kept) <= MOST else None,
     )
 
@@ -82,8 +82,9 @@ def _mark(trace: Trace, texts: Iterable[str]) -> bytes:
 _HEADER = re.compile(r"\{ lambda (.*?)\. let", re.DOTALL)
 
 
-def _given(text: str) -> tuple[str, ...]:
-    header = _HEADER.search(text)
+def _given(trace: Trace) -> tuple[str, ...]:
+    ready = trace.stages["jaxpr"].ready
+    header = _HEADER.search(trace.stage("jaxpr")) if ready else None
     return tuple(match[1] for match in _BINDER.finditer(f"{header[1]} ")) if header else ()
 
 

@@ -124,7 +124,7 @@ def _diff(
     for i, one in enumerate(shown[:MOST]):
         there = ranges(one.span) if one is not None and one.span is not None else ()
         if there:
-            ties.append(Tie(source=there, program=(Range(i, 2, len(rows[i])),)))
+            ties.append(Tie(source=there, program=(Range(i, 0, len(rows[i])),)))
     cut = len(shown) - len(rows)
     yield Program(columns=columns, source=source, program=rows, ties=tuple(ties), language="diff", cut=cut)
 
