@@ -57,7 +57,7 @@ def test_jaxpr_passes_grad_and_makes_the_stage(scene):
     stages = {name: results.Lazy(lambda name=name: make(name)) for name in ("jaxpr", "stablehlo", "hlo")}
     scene.look.result = trace(stages=stages)
     carry_out(scene, "jaxpr --grad --stage hlo -o f(x)")
-    assert scene.look.options == [{"grad": True}]
+    assert scene.look.options == [{"grad": True, "time": False}]
     assert made == ["hlo"]
 
 

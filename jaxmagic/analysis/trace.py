@@ -61,18 +61,20 @@ TOO_MANY = 100_000
 MANY_USES = 4
 
 
-def trace(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Trace:
+def trace(function: Callable[..., Any], /, *args: Any, time: bool = False, **kwargs: Any) -> Trace:
     """What JAX makes of `function(*args, **kwargs)`.
 
     Args:
         function: a function of arrays, jitted or not, or a callable object such as a Flax module.
         args: positional inputs: arrays, numbers, pytrees; `jax.ShapeDtypeStruct`s need no memory.
+        time: whether to run the compiled program a few times and see where its time goes. (For an input
+            of that name give a `functools.partial`.)
         kwargs: inputs by keyword.
 
     Raises:
         JaxmagicError: when JAX cannot trace it, with the line of the source and the way out.
     """
-    return look(Target(function=function, args=args, kwargs=kwargs))
+    return look(Target(function=function, args=args, kwargs=kwargs), time=time)
 
 
 def look(target: Target, *, grad: bool = False, time: bool = False) -> Trace:

@@ -86,12 +86,18 @@ def look_at_stage(call: Call) -> Any:
 
 def opening(call: Call) -> str:
     """The title of the tab to show first, "" for the page's own choice."""
-    if call.request.options.get("graph"):
-        return str(imported("jaxmagic.pages.trace:GRAPH"))
-    if call.request.options.get("costs"):
-        return str(imported("jaxmagic.pages.costs:TITLE"))
+    asked = (title for option, title in _TITLES.items() if call.request.options.get(option))
+    if title := next(asked, ""):
+        return str(imported(title))
     stage = call.request.options.get("stage", "jaxpr")
     return "" if stage == "jaxpr" else str(imported("jaxmagic.pages.trace:TABS")[stage][0])
+
+
+_TITLES = {
+    "time": "jaxmagic.pages.hotlines:TITLE",
+    "costs": "jaxmagic.pages.costs:TITLE",
+    "graph": "jaxmagic.pages.trace:GRAPH",
+}
 
 
 def race(call: Call) -> Any:

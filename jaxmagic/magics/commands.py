@@ -82,6 +82,12 @@ ROWS = (
                 help="which stage to show first; hlo compiles",
             ),
             Option(
+                name="time",
+                short="t",
+                default=False,
+                help="run it a few times and show where the time goes, line by line",
+            ),
+            Option(
                 name="why",
                 short="y",
                 default=False,
@@ -92,9 +98,10 @@ ROWS = (
             DEVICE,
             OUTPUT,
         ),
-        passes=("grad",),
+        passes=("grad", "time"),
         examples=(
             ("%jaxpr f(x)", "the program of f at x"),
+            ("%jaxpr --time f(x)", "which lines its time goes to"),
             ("%jaxpr --grad f(x)", "the program of its gradient"),
             ("%%jaxpr f(f32[1024,1024], i32[])", "a cell that defines f, at types, with no memory"),
             ("%jaxpr --stage hlo jnp.tanh(x @ w)", "an expression, compiled"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jaxmagic.pages import changes, graph, kernels, memory, units
+from jaxmagic.pages import changes, costs, graph, hotlines, kernels, memory, units
 from jaxmagic.pages.blocks import (
     Aside,
     Block,
@@ -50,10 +50,17 @@ def page(trace: Trace) -> Page:
             *(_tab(trace, name) for name in TABS if name in trace.stages),
             *_held(trace),
             *_changed(trace),
+            *_times(trace),
+            *_costs(trace),
             *_pictures(trace),
         ),
-        notes=tuple(_aside(note) for note in trace.notes),
+        notes=(*_withheld(trace), *(_aside(note) for note in trace.notes)),
     )
+
+
+def _withheld(trace: Trace) -> Iterator[Aside]:
+    if trace.timing is not None and trace.timing.withheld:
+        yield Aside(words=words(hotlines.why_not(trace.timing)))
 
 
 # -- the sentence ----------------------------------------------------------------------------------
@@ -62,17 +69,10 @@ def page(trace: Trace) -> Page:
 def _say(trace: Trace) -> Words:
     of = "gradient of " if trace.gradient else ""
     told = f": {_values(trace.inputs) or 'no array inputs'} → {_values(trace.outputs) or 'nothing'}"
-    facts = [Text(units.counted(len(trace.equations), "equation")), *_costs(trace)]
+    facts = [Text(units.counted(len(trace.equations), "equation")), *costs.said(trace)]
+    facts += hotlines.said(trace)
     rest = (part for fact in facts for part in (Text(" · "), fact))
     return words(of, strong(trace.name), told, *rest)
-
-
-def _costs(trace: Trace) -> Iterator[Text]:
-    if trace.flops is None:
-        yield Text("flop unknown")
-    else:
-        yield strong(units.flop(trace.flops))
-    yield Text(f"{units.size(trace.bytes)} moved" if trace.bytes is not None else "bytes moved unknown")
 
 
 def _values(values: Sequence[Value]) -> str:
@@ -145,7 +145,7 @@ def _changed(trace: Trace) -> Iterator[Tab]:
 def _difference(trace: Trace) -> tuple[Block, ...]:
     assert trace.changes is not None
     listing = _listing(trace)
-    return changes.blocks(trace.changes, listing.rows, ("flop", "bytes"), listing.ranges)
+    return changes.blocks(trace.changes, listing.rows, costs.columns(trace), listing.ranges)
 
 
 def _pictures(trace: Trace) -> Iterator[Tab]:
@@ -156,10 +156,23 @@ def _pictures(trace: Trace) -> Iterator[Tab]:
         yield Tab(title=GRAPH, blocks=Lazy(lambda: _picture(trace, drawn.get())), hint=hint)
 
 
+def _costs(trace: Trace) -> Iterator[Tab]:
+    """What each line costs and what bounds it, measured when it is looked at."""
+    if trace.peaks is not None:
+        hint = "" if trace.peaks.ready else costs.HINT
+        yield Tab(title=costs.TITLE, blocks=Lazy(lambda: costs.blocks(trace)), hint=hint)
+
+
+def _times(trace: Trace) -> Iterator[Tab]:
+    """Where the time goes, where it was asked for."""
+    if trace.timing is not None:
+        yield Tab(title=hotlines.TITLE, blocks=Lazy.of(hotlines.blocks(trace)))
+
+
 def _picture(trace: Trace, drawn: Graph) -> tuple[Block, ...]:
     listing = _listing(trace)
     totals = (trace.flops, trace.bytes)
-    return graph.blocks(drawn, totals, ("flop", "bytes"), listing.rows, listing.ranges)
+    return graph.blocks(drawn, totals, costs.columns(trace), listing.rows, listing.ranges)
 
 
 def _blocks(trace: Trace, stage: Stage) -> tuple[Block, ...]:
@@ -237,9 +250,13 @@ def _elsewhere(trace: Trace) -> Iterator[SourceLine]:
     """What no line of the listing accounts for: library code that was looked at by itself, say."""
     flops = _rest(trace.flops, [line.flops for line in trace.lines])
     moved = _rest(trace.bytes, [line.bytes for line in trace.lines])
-    if _counts(flops, trace.flops) or _counts(moved, trace.bytes):
-        cells = (units.amount(flops), units.size(moved))
+    if _counts(flops, trace.flops) or _counts(moved, trace.bytes) or _counts(*_untimed(trace)):
+        cells = costs.remainder(trace, flops, moved)
         yield SourceLine(number=None, text="elsewhere", cells=cells, tone="muted")
+
+
+def _untimed(trace: Trace) -> tuple[float, float | None]:
+    return hotlines.rest(trace), trace.timing.seconds if trace.timing else None
 
 
 def _counts(part: float, total: float | None) -> bool:
@@ -255,14 +272,14 @@ def _rest(total: float | None, parts: Sequence[float | None]) -> float:
 
 
 def _row(trace: Trace, line: Line | None, number: int, text: str) -> SourceLine:
-    if line is None or (line.flops == 0 and line.bytes == 0):
-        return SourceLine(number=number, text=text, cells=("", ""))
-    cells = (units.amount(line.flops), units.size(line.bytes))
-    return SourceLine(number=number, text=text, cells=cells, share=_share(trace, line))
+    share = _share(trace, line) if line is not None else None
+    return SourceLine(number=number, text=text, cells=costs.cells(trace, line), share=share)
 
 
 def _share(trace: Trace, line: Line) -> float | None:
-    if line.flops is None or not trace.flops:
+    if hotlines.known(trace) is not None:
+        return hotlines.share(trace, line)
+    if line.flops is None or not trace.flops or line.flops == line.bytes == 0:
         return None
     return min(1.0, line.flops / trace.flops)
 
@@ -272,7 +289,7 @@ def _program(trace: Trace, stage: Stage) -> Program:
     rows = stage.text.split("\n")
     shown = tuple(_short(row) for row in rows[:MAX_ROWS])
     return Program(
-        columns=("flop", "bytes"),
+        columns=costs.columns(trace),
         source=listing.rows,
         program=shown,
         ties=tuple(_ties(stage, listing, len(shown))),
