@@ -108,7 +108,7 @@ def _read(
     walked = program.walk(jaxpr, places)
     lowered = Lazy(functools.partial(_lower, traced.stage, walked, target.name))
     ready = Lazy(lambda: _compile(lowered.get()))
-    timing = _timing(ready, walked, given) if time else None
+    timing = _timing(ready, walked, jaxpr, given) if time else None
     spent = _costs(lowered, walked)
     kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
     codes = _codes(target, places)
@@ -446,11 +446,13 @@ def _compile(lowered: Any) -> tuple[Any, float]:
     return done, time.perf_counter() - started
 
 
-def _timing(ready: Lazy[tuple[Any, float]], walked: Walked, given: Inputs) -> Timing:
+def _timing(ready: Lazy[tuple[Any, float]], walked: Walked, jaxpr: Any, given: Inputs) -> Timing:
     """Where the time goes; a program that does more than compute is not run for that."""
     effects = [step.equation.primitive.name for step in walked.steps if _reaches_out(step)]
     if effects:
         return Timing(withheld=f"running it calls back into Python (`{effects[0]}`)")
+    if any(map(state.is_reference, program.constants(jaxpr))):
+        return Timing(withheld="running it would change a reference that it does not take as an argument")
     values = [leaf.value for leaf in given.traced]
     return hotlines.measure(ready.get()[0], values, texts.ends(walked.steps))
 
