@@ -1,4 +1,7 @@
-"""How far the check of a derivative can be trusted, as counts in Markdown."""
+"""How far the check of a derivative can be trusted, as counts in Markdown.
+
+`gradient_trust.py [FIRST]`: FIRST is the first seed, 0 when left out.
+"""
 
 from __future__ import annotations
 
@@ -31,12 +34,12 @@ def judge(f, at, claim, precision=FLOAT64):
     return measure(g, np.array([claim * length]), precision).finding
 
 
-def counts():
+def counts(first):
     """Findings about random smooth expressions, by what was claimed."""
     found = {
         name: Counter() for name in ("right, float64", "right, float32 inside", "right, float32", "wrong")
     }
-    for seed in range(EXPRESSIONS):
+    for seed in range(first, first + EXPRESSIONS):
         rng = np.random.default_rng(seed)
         tree, at = grow(rng), somewhere(rng)
         claim, single = slope(tree, at), float(np.float32(at))
@@ -50,10 +53,10 @@ def counts():
     return found
 
 
-def planted():
+def planted(first):
     """Functions with a wrong custom rule, through `differentiate`."""
     found = Counter()
-    for seed in range(THROUGH_JAX):
+    for seed in range(first, first + THROUGH_JAX):
         rng = np.random.default_rng(seed)
         shape = [(), (5,), (40,), (3, 4)][seed % 4]
         scale, factor = float(np.exp(rng.uniform(-2, 2))), FACTORS[seed % len(FACTORS)]
@@ -78,14 +81,14 @@ def row(name, counter):
     return f"| {name} | {sum(counter.values()):,} | {cells} |"
 
 
-def main():
+def main(first=0):
     warnings.simplefilter("ignore")
     print(f"| claimed slope | cases | {' | '.join(FINDINGS)} |")
     print(f"|---|---|{'---|' * len(FINDINGS)}")
-    for name, counter in counts().items():
+    for name, counter in counts(first).items():
         print(row(name, counter))
-    print(row("wrong custom rules through JAX", planted()))
+    print(row("wrong custom rules through JAX", planted(first)))
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))
