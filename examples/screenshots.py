@@ -37,6 +37,15 @@ def layer(x, w):
     return (s ** 2).mean() + h.sum()""",
     "xla": FORECAST,
     "memory": FORECAST,
+    "graph": """%%jaxpr --graph net(f32[512,256], f32[256,256])
+def net(x, w):
+    h = jnp.tanh(x @ w)
+    for i in range(50):
+        h = jnp.sin(h) * 0.1 + x[0, 0]
+    with jax.named_scope("head"):
+        s = jnp.where(h > 0, h, 0.0)
+        z = s.sum()
+    return z""",
     "jaxbench": """%%jaxbench heat(np.random.default_rng(0).random((100, 100)), 50)
 def heat(u, steps):
     for _ in range(steps):

@@ -221,6 +221,17 @@ def test_what_has_no_pattern_is_cut_into_parts(monkeypatch):
     assert sum(node.equations for node in graph.nodes) == len(traced(f).equations)
 
 
+def test_a_switch_of_many_branches_is_cut():
+    def f(i, x):
+        return jax.lax.switch(i, [lambda x, k=k: x * k for k in range(200)], x)
+
+    graph = traced(f, ArrayType("i32", ()), VECTOR).graph.get()
+    (switch,) = [node for node in graph.nodes if node.kind == "branches"]
+    inside = switch.inside.get()
+    assert len(inside.nodes) == folding.MOST
+    assert inside.nodes[-1].title == "51 more"
+
+
 # -- repetitions -----------------------------------------------------------------------------------
 
 

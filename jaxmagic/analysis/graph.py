@@ -263,7 +263,7 @@ class _Level:
             cost = spent.times(program.product(times, turns))
             nodes.append(Node(kind="part", title=title, spans=_spans(self.maker.steps.get(key, ())),
                               equations=many, flops=cost.flops, bytes=cost.bytes, inside=inside))  # fmt: skip
-        return Graph(nodes=tuple(nodes), edges=())
+        return Graph(nodes=_few(nodes), edges=())
 
     def _program(self, step: Step, key: Hashable, times: int | None) -> Lazy[Graph]:
         jaxpr = self.maker.inner(key)
@@ -359,6 +359,16 @@ def _like(step: Step) -> Hashable:
 
 def _line(span: Span | None) -> tuple[str, int] | None:
     return (span.file, span.line) if span else None
+
+
+def _few(nodes: list[Node]) -> tuple[Node, ...]:
+    """The branches of a switch, those beyond what can be drawn as one without its inside."""
+    if len(nodes) <= MOST:
+        return tuple(nodes)
+    kept, rest = nodes[: MOST - 1], nodes[MOST - 1 :]
+    equations = sum(node.equations for node in rest)
+    more = Node(kind="part", title=f"{len(rest)} more", equations=equations, flops=None, bytes=None)
+    return (*kept, more)
 
 
 # -- words -------------------------------------------------------------------------------------------
