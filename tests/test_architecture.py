@@ -28,7 +28,8 @@ FLOORS = {
 
 # Where foreign libraries may be imported.
 HOMES = {
-    "jax": ("analysis/", "bench/", "port/", "demo/population.py"),
+    "jax": ("analysis/", "bench/", "port/", "demo/population.py", "demo/fit.py"),
+    "optax": ("demo/fit.py",),
     "jaxlib": ("analysis/",),
     "IPython": ("magics/",),
     "anywidget": ("views/live.py", "demo/app.py"),
