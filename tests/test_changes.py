@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import pytest
 
 from jaxmagic.analysis import changes
 from jaxmagic.analysis.trace import look
@@ -194,34 +193,16 @@ def test_a_tab_only_where_something_changed():
     ] == ["jnp.cos(h)"]
 
 
-@pytest.fixture
-def shell():
-    from IPython.core.interactiveshell import InteractiveShell
-
-    InteractiveShell.clear_instance()
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "jaxmagic")
-    yield shell
-    shell.run_line_magic("unload_ext", "jaxmagic")
-    InteractiveShell.clear_instance()
-
-
-def test_running_a_cell_again_after_an_edit(shell, capsys):
+def test_running_a_cell_again_after_an_edit(shell, run):
     cell = "def f(x):\n    return x * 2.0"
-    shell.run_cell("import jax.numpy as jnp")
-    said = []
+    run("import jax.numpy as jnp")
     for body in (cell, cell, cell.replace("x * 2.0", "jnp.sin(x * 2.0)")):
-        capsys.readouterr()
-        shell.run_cell(f"%%jaxpr f(f32[8])\n{body}")
-        said.append(capsys.readouterr().out)
-    assert ["run" in one.split("\n")[1] or "before" in one.split("\n")[1] for one in said] == [
-        False,
-        True,
-        True,
-    ]
-    assert said[1].split("\n")[1].startswith("same program as before")
-    assert said[2].split("\n")[1].startswith("against the last run: 1 equation more")
-    assert "+ c:f32[8] = sin b" in said[2]
+        run(f"%%jaxpr f(f32[8])\n{body}")
+    first, second, third = (said.split("\n") for said in shell.published.texts)
+    assert first[1].startswith("traced in")
+    assert second[1].startswith("same program as before")
+    assert third[1].startswith("against the last run: 1 equation more")
+    assert any("+ c:f32[8] = sin b" in line for line in third)
 
 
 def test_a_trace_says_nothing_of_changes_by_itself():

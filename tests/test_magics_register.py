@@ -140,8 +140,8 @@ def test_a_question_mark_shows_the_same_help(shell, magic, prefix):
 @pytest.mark.parametrize(
     ("line", "piece", "texts"),
     [
-        ("%jaxpr --", "--", ["--grad", "--stage", "--device", "--output", "--help"]),
-        ("%%jaxpr --g", "--g", ["--grad"]),
+        ("%jaxdevice --", "--", ["--reset", "--output", "--help"]),
+        ("%%jaxpr --g", "--g", ["--grad", "--graph"]),
         ("t = %jaxpr --st", "--st", ["--stage"]),
         ("%jaxpr --stage ", "", ["jaxpr", "stablehlo", "hlo"]),
         ("%jaxpr --stage h", "h", ["hlo"]),

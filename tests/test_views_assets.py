@@ -23,5 +23,7 @@ def test_the_static_look_has_no_variables_left_and_no_rule_is_lost():
 
 
 def test_no_asset_points_outside():
+    namespace = "http://www.w3.org/2000/svg"  # a name, which nobody fetches
     for name in ("look.css", "live.css", "live.js"):
-        assert not re.search(r"https?://|@import|url\(", assets.source(name)), name
+        text = assets.source(name).replace(namespace, "")
+        assert not re.search(r"https?://|@import|url\((?!#)", text), name
