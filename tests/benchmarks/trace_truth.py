@@ -3,7 +3,7 @@
     python tests/benchmarks/trace_truth.py
 
 XLA counts a loop's body once, so flops are held against the program with its loops written out. That
-is another program, though: it stacks no residuals and adds none into a gradient turn by turn. The
+is another program, though: it stacks no residuals and drops what single turns need not compute. The
 second yardstick keeps the loops: XLA's analysis of each computation, times its turns (yardstick.py).
 The loop in JAX's random generator (dropout in mnist_nnx) is a library's, and cannot be written out.
 Equinox and diffrax are asked for where they are installed: `pip install equinox diffrax`.
