@@ -23,8 +23,9 @@ from jaxmagic.analysis.compiled import HOLDERS, Compiled
 from jaxmagic.analysis.hlo import Instruction
 from jaxmagic.analysis.kernels import ModuleMeter
 from jaxmagic.analysis.prices import price
+from jaxmagic.analysis.program import Step
 from jaxmagic.analysis.state import is_reference
-from jaxmagic.results import Line, Spot, Timing
+from jaxmagic.results import Line, Span, Spot, Timing
 
 CALLS = 5  # profiled, where they make no more records than
 MANY_RECORDS = 200_000
@@ -38,13 +39,13 @@ Lines = dict[tuple[str, int], float]
 _NAME = re.compile(r"HloModule ([^\s,]+)")
 
 
-def measure(done: Any, values: Sequence[Any], known: texts.Ends) -> Timing:
+def measure(done: Any, values: Sequence[Any], steps: Sequence[Step]) -> Timing:
     """What the calls of a compiled program spend their time on.
 
     Args:
         done: JAX's compiled program.
         values: its inputs; arrays that need not exist are drawn at random, references are copied.
-        known: where expressions end.
+        steps: the equations that it was made from.
 
     Raises:
         CannotTrace: when a profile is being taken already.
@@ -68,11 +69,14 @@ def measure(done: Any, values: Sequence[Any], known: texts.Ends) -> Timing:
             slowed=slowed,
             withheld=f"the profiler made the program {slowed:.1f} times slower",
         )
-    read = compiled.read(text, lambda module: texts.frames_from(module, known))
+    ends = texts.ends(steps)
+    read = compiled.read(text, lambda module: texts.frames_from(module, ends))
     callers = texts.callers_from(read.module)
     wall = sum(end - start for start, end in recording.calls)
     spent = profile.sweep(recording, _holders(read))
-    parts = _Parts(read, {name: nanoseconds / wall for name, nanoseconds in spent.items()})
+    parts = _Parts(
+        read, _lost(read, steps), {name: nanoseconds / wall for name, nanoseconds in spent.items()}
+    )
     return Timing(
         seconds=seconds,
         slowed=slowed,
@@ -145,22 +149,61 @@ def _spots(parts: _Parts) -> Iterator[Spot]:
     """The shares by expression; what has no source of the user's by the operation's name."""
     found: dict[Any, tuple[float, float]] = {}
     for name, share in parts.shares.items():
-        weights = parts.weights(name, parts.span)
+        weights, alone = parts.expressions(name)
         for span, weight in weights.items():
             measured, split = found.get(span or name, (0.0, 0.0))
-            alone = len(weights) == 1
             found[span or name] = (measured + share * alone, split + share * weight * (not alone))
     for where, (measured, split) in found.items():
         named = isinstance(where, str)
         yield Spot(span=None if named else where, name=where if named else "", measured=measured, split=split)
 
 
+# What XLA writes anew without its source, by the primitives that it is made of.
+_REWRITTEN: Mapping[str, tuple[str, ...]] = {
+    "reduce-window": ("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp", "reduce_window"),
+    "convolution": ("conv_general_dilated",),
+    "dot": ("dot_general",),
+    "sort": ("sort", "top_k"),
+    "scatter": ("scatter",),
+    "gather": ("gather",),
+    "fft": ("fft",),
+}
+
+
+def _lost(read: Compiled, steps: Sequence[Step]) -> dict[str, tuple[Span, ...]]:
+    """The expressions behind operations that name none, by elimination.
+
+    An expression that asks for a sort, say, and that no sort of the compiled program names, is where one
+    without a name came from.
+    """
+    named = {
+        (one.opcode, read.span(one)) for body in read.module.computations.values() for one in body.values()
+    }
+    return {
+        opcode: tuple(
+            dict.fromkeys(
+                step.span
+                for step in steps
+                if step.span is not None
+                and step.equation.primitive.name.startswith(primitives)
+                and (opcode, step.span) not in named
+            )
+        )
+        for opcode, primitives in _REWRITTEN.items()
+    }
+
+
 def _inclusive(parts: _Parts, callers: Callable[[int], Iterable[tuple[str, int]]]) -> Lines:
     """The shares by line, each with all that it calls."""
     lines: Lines = {}
     for name, share in parts.shares.items():
-        for frame, weight in parts.weights(name, lambda one: one.frame or None).items():
-            for line in set(callers(frame or 0)):
+        frames = parts.weights(name, lambda one: one.frame or None)
+        ways = [(callers(frame), weight) for frame, weight in frames.items() if frame]
+        if not ways:  # then where it stands, without its callers
+            guessed = parts.expressions(name)[0].items()
+            ways = [(((span.file, span.line),), weight) for span, weight in guessed if span]
+        for way, weight in ways:
+            for line in set(way):
                 lines[line] = lines.get(line, 0.0) + share * weight
     return lines
 
@@ -168,12 +211,23 @@ def _inclusive(parts: _Parts, callers: Callable[[int], Iterable[tuple[str, int]]
 class _Parts:
     """The operations of a compiled program, their shares of a call, and what they are made of."""
 
-    def __init__(self, read: Compiled, shares: Mapping[str, float]) -> None:
+    def __init__(
+        self, read: Compiled, lost: Mapping[str, Sequence[Span]], shares: Mapping[str, float]
+    ) -> None:
         self.shares = shares
         self.span = read.span
+        self.lost = lost
         self._units = {unit.instruction.name: unit for unit in read.units()}
         self._all = {name: one for body in read.module.computations.values() for name, one in body.items()}
         self._meter = ModuleMeter(read.module)
+
+    def expressions(self, name: str) -> tuple[dict[Any, float], bool]:
+        """The expressions that an operation's time goes to, and whether it is all of one, by its own word."""
+        weights = self.weights(name, self.span)
+        if weights != {None: 1.0}:
+            return weights, len(weights) == 1
+        guessed = [span for one in self._members(name) for span in self.lost.get(one.opcode, ())]
+        return {span: 1 / len(guessed) for span in guessed} or weights, not guessed
 
     def weights(self, name: str, key: Callable[[Instruction], Any]) -> dict[Any, float]:
         """How an operation's time divides among expressions, by the model; the weights add up to 1.
@@ -181,14 +235,18 @@ class _Parts:
         What XLA added to a fusion (no source) goes with the rest of it.
         """
         found: dict[Any, float] = {}
-        unit, alone = self._units.get(name), self._all.get(name)
-        members = (unit.working or (unit.instruction,)) if unit else (alone,) if alone else ()
-        for one in members:
+        for one in self._members(name):
             where = key(one)
             found[where] = found.get(where, 0.0) + self._work(one)
         known = {where: work for where, work in found.items() if where is not None} or {None: 1.0}
         whole = sum(known.values())
         return {where: work / whole for where, work in known.items()}
+
+    def _members(self, name: str) -> tuple[Instruction, ...]:
+        unit, alone = self._units.get(name), self._all.get(name)
+        if unit is not None:
+            return unit.working or (unit.instruction,)
+        return (alone,) if alone is not None else ()
 
     def _work(self, one: Instruction) -> float:
         """What an instruction does, in additions of one element."""

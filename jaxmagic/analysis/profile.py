@@ -10,7 +10,10 @@ from __future__ import annotations
 import contextlib
 import heapq
 import pathlib
+import signal
 import tempfile
+import threading
+import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -82,16 +85,34 @@ def record(call: Callable[[], Any], calls: int, module: str) -> Recording:
 @contextlib.contextmanager
 def _session(folder: str, options: Any) -> Iterator[None]:
     try:
-        session = jax.profiler.trace(folder, profiler_options=options)
-        session.__enter__()
+        with _undisturbed():
+            jax.profiler.start_trace(folder, profiler_options=options)
     except RuntimeError as error:
         raise CannotTrace(
             "JAX's profiler is taking a profile already, and it takes one at a time.",
             fix="Stop that one first: `jax.profiler.stop_trace()`.",
         ) from error
-    with contextlib.ExitStack() as stack:
-        stack.push(session)
+    try:
         yield
+    finally:
+        with _undisturbed():
+            jax.profiler.stop_trace()
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the end: JAX would keep a session that is half begun or half ended for good."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[tuple[int, types.FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda *what: waiting.append(what))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if waiting and callable(before):
+        before(*waiting[0])
 
 
 def read(profile: Any, module: str) -> Recording:

@@ -454,7 +454,7 @@ def _timing(ready: Lazy[tuple[Any, float]], walked: Walked, jaxpr: Any, given: I
     if any(map(state.is_reference, program.constants(jaxpr))):
         return Timing(withheld="running it would change a reference that it does not take as an argument")
     values = [leaf.value for leaf in given.traced]
-    return hotlines.measure(ready.get()[0], values, texts.ends(walked.steps))
+    return hotlines.measure(ready.get()[0], values, walked.steps)
 
 
 def _reaches_out(step: Any) -> bool:
