@@ -150,7 +150,7 @@ from jaxmagic.bench.race import run_devices
 from jaxmagic.target import Target
 
 x = jax.device_put(jnp.ones(2_000_000), jax.devices()[0])
-result = run_devices(Target(function=lambda x: jnp.sin(x), args=(x,)), ["cpu", "cpu:1", "cpu:0"], budget=1.0)
+result = run_devices(Target(function=lambda x: jnp.sin(x), args=(x,)), ["cpu", "cpu:1", "cpu:0"], budget=5.0)
 sides = {name: (side.device, side.transfer is not None) for name, side in result.contenders.items()}
 here = str(next(iter(x.devices())))
 print(json.dumps([result.device, sides, [n.kind for n in result.notes], result.agreement.ok, here]))
