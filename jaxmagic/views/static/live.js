@@ -745,7 +745,7 @@ class GraphPart {
     const folded = this.frames.filter((_, i) => !this.boxes[i].opened);
     const under = this.frames.filter((_, i) => this.boxes[i].opened);
     const viewBox = [-AROUND, -AROUND, ...this.size].join(" ");
-    this.svg = draw("svg", { viewBox, "aria-hidden": "true" }, arrow, ...under, ...this.wires, ...folded);
+    this.svg = draw("svg", { viewBox, class: "jm-drawing", "aria-hidden": "true" }, arrow, ...under, ...this.wires, ...folded);
     this.scroller.replaceChildren(this.svg);
     this.scale();
   }
