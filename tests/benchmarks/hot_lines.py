@@ -1,0 +1,126 @@
+"""Planted slow lines, and how much of the time is accounted for: `python hot_lines.py [--hosts N]`.
+
+Ten kinds of slow operations are put as a line of their own into eight host programs. Each should come
+out as the hottest line, and its share should be what removing the line and timing again says (both ways
+of the program are timed by turns).
+"""
+
+from __future__ import annotations
+
+import argparse
+import linecache
+import pathlib
+import statistics
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmagic.analysis.trace import look
+from jaxmagic.target import Target
+
+N = 384
+# ruff: noqa: E501 -- the planted programs are one line each
+# Each makes an array of the shape of `v` (N x N) from it; heavy next to the hosts' own lines.
+SLOW = {
+    "sort": "jnp.sort(v, axis=0)",
+    "gather": "v[order][order][order][:, order][:, order][order][:, order][order]",
+    "matrix product": "v @ v @ v @ v",
+    "transcendental": "jnp.arctan2(jnp.sin(jnp.exp(jnp.cos(v))), jnp.tan(v + 2)) ** 1.7",
+    "cumulative": "jnp.cumsum(jnp.cumsum(v, axis=0), axis=1)",
+    "linear solve": "jnp.linalg.solve(v @ v.T / N + 9 * jnp.eye(N), v)",
+    "scatter": "v.at[order[:, None], order[None, :]].add(v)",
+    "loop": "jax.lax.fori_loop(0, 60, lambda i, c: jnp.sin(c) + 0.1 * c, v)",
+    "random": "v + jax.random.normal(jax.random.key(0), v.shape) + jax.random.gamma(jax.random.key(1), 2.0, (N, 40)).sum()",
+    "convolution": "jax.scipy.signal.convolve2d(v, v[:15, :15], mode='same')",
+}
+HOSTS = {
+    "elementwise": "a = x * 2 + 1\n    v = jnp.maximum(a, 0.1)\n    {slow}\n    b = u - u.mean()\n    return b * a",
+    "dense layer": "h = x[:, :32] @ w[:32, :]\n    v = jnp.tanh(h)\n    {slow}\n    y = u + h\n    return y.sum()",
+    "softmax": "m = x.max(axis=1, keepdims=True)\n    v = jnp.exp(x - m)\n    {slow}\n    s = u.sum(axis=1)\n    return s / (1 + jnp.abs(s))",
+    "normalise": "m = x.mean(0)\n    d = x.std(0) + 1e-3\n    v = (x - m) / d\n    {slow}\n    return u * 2 - m",
+    "stencil": "l = jnp.roll(x, 1, 0)\n    r = jnp.roll(x, -1, 0)\n    v = x + 0.1 * (l + r - 2 * x)\n    {slow}\n    return u",
+    "branch": "v = jnp.where(x > 0.5, x, 0.25 * x)\n    {slow}\n    k = jnp.clip(u, -1, 1)\n    return k.sum(0)",
+    "helper": "v = helper(x)\n    {slow}\n    z = helper(u)\n    return z",
+    "distance": "q = (x ** 2).sum(1)\n    v = x + q[:, None] / N\n    {slow}\n    return (u + q).min(axis=1)",
+}
+ROUNDS = 7
+
+
+def helper(x):
+    return jnp.abs(x) + 0.5
+
+
+def made(host, slow):
+    """A program with a slow line, or with a cheap one in its place."""
+    source = f"def program(x, w, order):\n    {HOSTS[host].format(slow='u = ' + slow)}\n"
+    file = f"<{host} {hash(source)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    names = {"jax": jax, "jnp": jnp, "helper": helper, "N": N}
+    exec(compile(source, file, "exec"), names)
+    return names["program"]
+
+
+def inputs():
+    rng = np.random.default_rng(0)
+    x, w = (rng.random((N, N), np.float32) for _ in range(2))
+    return jnp.asarray(x), jnp.asarray(w), jnp.asarray(rng.permutation(N))
+
+
+def share_by_removing(host, slow, args):
+    """What the slow line takes of a call, by timing the program with and without it in turn."""
+    runs = [jax.jit(made(host, line)).lower(*args).compile() for line in (slow, "v")]
+    taken = [[], []]
+    for _ in range(ROUNDS + 1):
+        for samples, run in zip(taken, runs, strict=True):
+            started = time.perf_counter()
+            jax.block_until_ready(run(*args))
+            samples.append(time.perf_counter() - started)
+    with_it, without = (statistics.median(samples[1:]) for samples in taken)
+    return 1 - without / with_it, with_it
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hosts", type=int, default=len(HOSTS))
+    hosts = list(HOSTS)[: parser.parse_args().hosts]
+    args, found, apart, covered, withheld = inputs(), 0, [], [], []
+    for host in hosts:
+        for kind, slow in SLOW.items():
+            told = look(Target(function=made(host, slow), args=args), time=True)
+            if told.timing.withheld:
+                withheld.append((host, kind, told.timing.withheld))
+                continue
+            hottest = max(told.lines, key=lambda line: told.timing.inclusive.get((line.file, line.line), 0.0))
+            right = hottest.source.strip().startswith("u = ")
+            found += right
+            line = next(line for line in told.lines if line.source.strip().startswith("u = "))
+            share = told.timing.inclusive.get((line.file, line.line), 0.0)
+            truth, seconds = share_by_removing(host, slow, args)
+            apart.append(abs(share - truth))
+            if seconds > 1e-3:
+                covered.append(told.timing.covered)
+            if not right or apart[-1] > 0.15:
+                print(
+                    f"  {host}, {kind}: hottest is `{hottest.source.strip()}`, share {share:.2f}, removing {truth:.2f}"
+                )
+    timed = len(apart)
+    print(f"| planted slow lines found | {found} of {timed} ({len(withheld)} withheld) |")
+    print(
+        f"| share against removing the line | median {statistics.median(apart):.3f}, "
+        f"90th percentile {np.quantile(apart, 0.9):.3f} |"
+    )
+    print(
+        f"| time accounted for, programs over 1 ms ({len(covered)}) | median {statistics.median(covered):.1%}, "
+        f"least {min(covered):.1%} |"
+    )
+    for each in withheld:
+        print("  withheld:", *each)
+
+
+if __name__ == "__main__":
+    main()
