@@ -268,6 +268,62 @@ def test_it_fits_a_narrow_page(demo):
     demo.wait_for_timeout(300)
 
 
+def test_a_kept_city_stays_beside_the_one_that_moves_and_goes_into_the_file(demo, tmp_path):
+    demo.get_by_role("button", name="keep this as A").click()
+    put(demo, BIRTH, 0.02)
+    settle(demo, {"birth": 0.02}, 2040)
+    kept, moved = (forecast(app.YEARS, **CITY | change) for change in ({}, {"birth": 0.02}))
+    apart = f"{moved.people[20] - kept.people[20]:,.0f}".replace("-", "−")[:3]
+    said = demo.locator(".jm-pop-apart").text_content()
+    assert said.startswith("In 2040 city B has ")
+    assert f"B − A is {apart}" in said
+    assert drawing(demo, "kept >> nth=0") != drawing(demo, "people")
+    rows = list(csv.DictReader(saved(demo, "CSV", tmp_path / "x.csv").open()))
+    differences = [float(row["people_b_minus_a"]) for row in rows]
+    assert differences == pytest.approx(list(map(float, moved.people - kept.people)), abs=1)
+    demo.get_by_role("button", name="drop A").click()
+    assert demo.locator(".jm-pop-apart").text_content() == ""
+    assert drawing(demo, "kept >> nth=0") == ""
+
+
+def test_a_thousand_moves_leave_the_memory_where_it_was(demo):
+    """After a warm-up the browser's heap grows by less than a megabyte, and the kernel's by less than 20."""
+    session = demo.context.new_cdp_session(demo)
+
+    def heap():
+        session.send("HeapProfiler.collectGarbage")
+        return demo.evaluate("() => performance.memory.usedJSHeapSize")
+
+    storm(demo, 200)
+    before, kernel = heap(), resident(demo)
+    storm(demo, 1000)
+    assert heap() - before < 1_000_000
+    assert resident(demo) - kernel < 20_000_000
+
+
+def storm(page, moves):
+    page.evaluate(
+        """async (moves) => { const input = document.querySelectorAll('.jm-pop input')[0];
+          for (let i = 0; i < moves; i++) { input.value = 0.0005 * (i % 80);
+            input.dispatchEvent(new Event('input', {bubbles: true}));
+            await new Promise((done) => setTimeout(done, 5)); } }""",
+        moves,
+    )
+    put(page, BIRTH, 0.0125)
+    settle(page, {"birth": 0.0125}, 2040)
+
+
+def resident(page):
+    """Bytes of memory that the notebook's kernel holds."""
+    return page.evaluate(
+        """async () => { const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+          const asked = kernel.requestExecute({ code: "", store_history: false, user_expressions: {
+            held: "int(open('/proc/self/statm').read().split()[1]) * 4096" } });
+          const answer = await asked.done;
+          return Number(answer.content.user_expressions.held.data['text/plain']); }"""
+    )
+
+
 def test_reopened_without_a_kernel_it_is_a_picture(lab, browser):
     name = lab.notebook("still.ipynb", ["import jaxmagic; jaxmagic.population(birth=0.03, year=2060)"])
     page = browser.open(name)

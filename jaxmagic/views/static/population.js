@@ -36,6 +36,14 @@ function sentence(year, count, speed) {
   return [[`In ${year} the city has `, false], [people(count), true], ...moves];
 }
 
+// How city B, where the sliders stand, differs from city A, which was kept.
+function difference(year, here, kept, index) {
+  const [b, a] = [here.people[index], kept.people[index]], more = b - a;
+  const share = a > 0 ? ` (${more > 0 ? "+" : ""}${minus((100 * more / a).toFixed(1))} %)` : "";
+  return `In ${year} city B has ${people(b)} people and city A ${people(a)}: B − A is ${signed(more)}${share}; ` +
+    `B's growth less A's is ${signed(here.growth[index] - kept.growth[index])} a year.`;
+}
+
 // -- elements --------------------------------------------------------------------------------------
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -78,16 +86,16 @@ const TOP = 22, LEFT = 46, RIGHT = 14, GAP = 30, BOTTOM = 22;
 function makeChart(years, id, describe) {
   const part = (name, tag = "path") => make(`svg:${tag}`, { class: `jm-pop-${name}` });
   const parts = {
-    grid: part("grid"), room: part("room"), ghost: part("ghost"), people: part("people"), tangent: part("tangent"),
+    grid: part("grid"), room: part("room"), ghost: part("ghost"), kept: part("kept"), keptGrowth: part("kept"), keptName: part("kept-name", "text"), people: part("people"), tangent: part("tangent"),
     zero: part("zero"), growth: part("growth"), cursor: part("cursor"),
     dot: make("svg:circle", { class: "jm-pop-dot", r: 5 }), speck: make("svg:circle", { class: "jm-pop-speck", r: 3.5 }),
     texts: make("svg:g"), slope: part("slope", "text"),
   };
   const window = make("svg:rect"), clip = `${id}-clip`;
-  const inside = make("svg:g", { "clip-path": `url(#${clip})` }, parts.room, parts.ghost, parts.people, parts.tangent);
+  const inside = make("svg:g", { "clip-path": `url(#${clip})` }, parts.room, parts.ghost, parts.kept, parts.people, parts.tangent);
   const svg = make("svg:svg", { class: "jm-pop-chart", role: "img" }, make("svg:clipPath", { id: clip }, window), parts.grid,
-    parts.zero, parts.cursor, inside, parts.growth, parts.dot, parts.speck, parts.texts, parts.slope);
-  const state = { range: null, speeds: null, size: [0, 0] };
+    parts.zero, parts.cursor, inside, parts.keptGrowth, parts.growth, parts.dot, parts.speck, parts.texts, parts.keptName, parts.slope);
+  const state = { range: null, speeds: null, size: [0, 0], labelled: "" };
   const label = (x, y, text, anchor = "start") => {
     const node = make("svg:text", { x, y, "text-anchor": anchor });
     node.textContent = text;
@@ -102,6 +110,10 @@ function makeChart(years, id, describe) {
   }
 
   function axes(box, x, y, z) {
+    const scales = [...state.range, ...state.speeds, ...state.size].join();
+    if (state.labelled === scales) return; // while the hand moves they mostly stay
+    state.labelled = scales;
+    set(window, { x: box.left, y: box.top - 6, width: box.right - box.left, height: box.base - box.top + 12 });
     const millions = ticks(...state.range, 6).filter((v) => v >= 0);
     const decimals = Math.max(0, ...millions.map((v) => (String(Number((v / 1e6).toPrecision(6))).split(".")[1] || "").length));
     const peak = ticks(...state.speeds, 2);
@@ -126,20 +138,34 @@ function makeChart(years, id, describe) {
     return `M${ends.map(([a, b]) => `${a.toFixed(1)} ${b.toFixed(1)}`).join("L")}`;
   }
 
-  function draw(figures, ghost, capacity, index) {
+  // `kept` is city A, whose curves stay beside those of the sliders' city B.
+  function drawKept(box, x, y, z, kept) {
+    set(parts.kept, { d: kept ? line(x, y, kept.people) : "" });
+    set(parts.keptGrowth, { d: kept ? line(x, z, kept.growth) : "" });
+    set(parts.keptName, { x: box.right - 4, y: kept ? y(kept.people.at(-1)) - 6 : 0, "text-anchor": "end" });
+    parts.keptName.textContent = kept ? "A" : "";
+  }
+
+  const extremes = (row, kept, from) => {
+    const all = kept ? [...row, ...kept[from]] : row;
+    return [Math.min(...all), Math.max(...all)];
+  };
+
+  function draw(figures, ghost, kept, capacity, index) {
     if (!state.size[0]) return;
     const box = frame();
-    state.range = steady(state.range, Math.min(...figures.people), Math.max(...figures.people));
-    state.speeds = steady(state.speeds, Math.min(0, ...figures.growth), Math.max(0, ...figures.growth));
+    const [slowest, fastest] = extremes(figures.growth, kept, "growth");
+    state.range = steady(state.range, ...extremes(figures.people, kept, "people"));
+    state.speeds = steady(state.speeds, Math.min(0, slowest), Math.max(0, fastest));
     const x = scale(years[0], years.at(-1), box.left, box.right);
     const y = scale(...state.range, box.base, box.top);
     const z = scale(...state.speeds, box.lowBase, box.lowTop);
     const [at, count, speed] = [years[index], figures.people[index], figures.growth[index]];
     axes(box, x, y, z);
-    set(window, { x: box.left, y: box.top - 6, width: box.right - box.left, height: box.base - box.top + 12 });
     set(parts.people, { d: line(x, y, figures.people) });
     set(parts.ghost, { d: ghost ? line(x, y, ghost) : "" });
     set(parts.growth, { d: line(x, z, figures.growth) });
+    drawKept(box, x, y, z, kept);
     set(parts.room, { d: capacity <= state.range[1] ? `M${box.left} ${y(capacity).toFixed(1)}H${box.right}` : "" });
     set(parts.tangent, { d: tangent(box, x, y, at, figures, index) });
     set(parts.cursor, { d: `M${x(at).toFixed(1)} ${box.top}V${box.lowBase}` });
@@ -269,11 +295,13 @@ function unpack(view, count) {
 // -- to take away ----------------------------------------------------------------------------------
 
 // Tidy rows: the figures of each year, and beside them the city that they hold for.
-function csv(years, figures, names, city) {
+function csv(years, figures, names, city, kept) {
   const places = Object.keys(city);
-  const head = ["year", "people", "growth", ...names.map((name) => `effect_of_1_percent_${name}`), ...places];
+  const beside = kept ? ["people_a", "growth_a", "people_b_minus_a"] : [];
+  const head = ["year", "people", "growth", ...names.map((name) => `effect_of_1_percent_${name}`), ...places, ...beside];
   const rows = years.map((year, i) =>
-    [year, figures.people[i], figures.growth[i], ...figures.effects.map((effect) => effect[i]), ...places.map((name) => city[name])]);
+    [year, figures.people[i], figures.growth[i], ...figures.effects.map((effect) => effect[i]), ...places.map((name) => city[name]),
+      ...(kept ? [kept.people[i], kept.growth[i], figures.people[i] - kept.people[i]] : [])]);
   return [head, ...rows].map((row) => row.join(",")).join("\n") + "\n";
 }
 
@@ -318,11 +346,12 @@ let made = 0;
 function render({ model, el }) {
   const years = model.get("years"), specs = model.get("sliders"), rates = specs.slice(0, -1);
   const id = `jm-pop-${(made += 1)}`;
-  const state = { figures: unpack(model.get("figures"), years.length), ghost: null, year: model.get("year"), hover: null };
+  const state = { figures: unpack(model.get("figures"), years.length), ghost: null, kept: null, year: model.get("year"), hover: null };
 
   const say = make("p", { class: "jm-say" });
   const spoken = make("p", { class: "jm-pop-spoken", role: "status" });
   const problem = make("p", { class: "jm-pop-problem", role: "alert" });
+  const apart = make("p", { class: "jm-pop-apart" });
   const sliders = specs.map((spec, i) => makeSlider(spec, { ...model.get("city"), year: state.year }[spec.name], `${id}-${i}`));
   const effects = makeEffects(rates.map((spec) => spec.label));
   const button = (text, act) => {
@@ -339,7 +368,8 @@ function render({ model, el }) {
     const year = state.hover ?? state.year, index = years.indexOf(year);
     const runs = sentence(year, state.figures.people[index], state.figures.growth[index]);
     say.replaceChildren(...runs.map(([text, strong]) => (strong ? make("b", {}, text) : text)));
-    chart.draw(state.figures, state.ghost, city().capacity, index);
+    chart.draw(state.figures, state.ghost, state.kept, city().capacity, index);
+    apart.textContent = state.kept ? difference(year, state.figures, state.kept, index) : "";
     effects.draw(state.figures.effects, index, year);
     el.dataset.drawn = Number(el.dataset.drawn || 0) + 1;
   }
@@ -380,10 +410,17 @@ function render({ model, el }) {
     asker.moved();
     spoken.textContent = say.textContent;
   }
+  const keep = button("keep this as A", () => {
+    state.kept = state.kept ? null : { people: state.figures.people.slice(), growth: state.figures.growth.slice() };
+    keep.textContent = state.kept ? "drop A" : "keep this as A";
+    draw();
+    spoken.textContent = state.kept ? "This city is kept as A; the sliders now move city B." : "A is gone.";
+  });
+  const compare = make("div", { class: "jm-pop-buttons", role: "group", "aria-label": "compare two cities" }, "compare ", keep);
   const presets = make("div", { class: "jm-pop-buttons", role: "group", "aria-label": "cities to start from" },
     ...model.get("presets").map(([name, place]) => button(name, () => go(place))));
   const files = make("div", { class: "jm-pop-buttons", role: "group", "aria-label": "save" }, "save ",
-    button("CSV", () => save("population.csv", new Blob([csv(years, state.figures, rates.map((r) => r.name), model.get("city"))], { type: "text/csv" }))),
+    button("CSV", () => save("population.csv", new Blob([csv(years, state.figures, rates.map((r) => r.name), model.get("city"), state.kept)], { type: "text/csv" }))),
     button("SVG", () => save("population.svg", new Blob([portrait(chart.svg)], { type: "image/svg+xml" }))),
     button("PNG", async () => save("population.png", await pixels(chart.svg, 2))));
   chart.svg.addEventListener("pointermove", (event) => {
@@ -395,8 +432,8 @@ function render({ model, el }) {
 
   const source = make("pre", { class: "jm-code", tabindex: 0 });
   source.textContent = model.get("source");
-  const controls = make("div", { class: "jm-pop-controls" }, ...sliders.map((slider) => slider.row), presets, effects.table);
-  const figure = make("div", { class: "jm-pop-figure" }, chart.svg, files);
+  const controls = make("div", { class: "jm-pop-controls" }, ...sliders.map((slider) => slider.row), presets, compare, effects.table);
+  const figure = make("div", { class: "jm-pop-figure" }, chart.svg, apart, files);
   el.classList.add("jm", "jm-live", "jm-pop");
   el.append(say, spoken, make("div", { class: "jm-pop-panels" }, controls, figure), problem,
     make("details", {}, make("summary", { class: "jm-summary" }, "the model"), source));
