@@ -35,6 +35,13 @@ def layer(x, w):
     h = jnp.tanh(x @ w)
     s = jnp.sort(h, axis=0)
     return (s ** 2).mean() + h.sum()""",
+    "time": """%%jaxpr --time layer(f32[1024,512], f32[512,256])
+def act(z):
+    return jnp.tanh(z) + jnp.sin(z)
+def layer(x, w):
+    h = act(x @ w)
+    s = jnp.sort(h, axis=0)
+    return (s ** 2).mean() + h.sum()""",
     "xla": FORECAST,
     "memory": FORECAST,
     "graph": """%%jaxpr --graph net(f32[512,256], f32[256,256])
