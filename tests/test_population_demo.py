@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import jaxmagic
-from jaxmagic.demo import app
+from jaxmagic.demo import app, fit, fitted
+from jaxmagic.demo.census import census
 from jaxmagic.demo.forecast import forecast
 from jaxmagic.demo.page import page, people
 from jaxmagic.pages.blocks import Chart, Code, Table
@@ -194,3 +195,66 @@ def test_twin_outputs_where_there_are_widgets_and_one_where_not():
     assert "490,000" in alone["text/html"]
     (text,) = app._shown(first, 2040, html=False, live=False).outputs
     assert set(text) == {"text/plain"}
+
+
+# -- the fit --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def result():
+    years = np.arange(1900, 2021, 10)
+    grown = forecast(years, birth=0.05, death=app.DEATH, migration=500.0, capacity=2e6, start=1e5)
+    return fitted.fitted(census(years, grown.people), 1, app.DEATH)
+
+
+@pytest.fixture
+def fitting(result):
+    first = forecast(result.years, **app._city(result.path[-1], result.death))
+    return app.Demo(first, 2020, result)
+
+
+def test_the_fit_goes_one_stretch_for_each_question_and_says_when_it_is_done(fitting, result):
+    first = answers(fitting, {"fit": 1, "go": True})[0][0]
+    assert (first["fitted"], first["step"], first["of"]) == (1, 0, fit.STEPS)
+    content, (figures,) = answers(fitting, {"fit": 1})[0]
+    assert content["step"] == fit.AT_ONCE
+    assert content["loss"] < first["loss"]
+    assert figures == app.packed(forecast(result.years, **content["city"]))
+    while "ended" not in content:
+        last, content = content, answers(fitting, {"fit": 1})[0][0]
+    assert content == {"fitted": 1, "ended": "done"}
+    assert last["city"] == fitting.best
+
+
+def test_an_interrupt_ends_the_fit_and_nothing_else(fitting, monkeypatch):
+    def interrupted(city):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(fit, "descend", interrupted)
+    assert answers(fitting, {"fit": 2, "go": True})[0][0] == {"fitted": 2, "ended": "stopped"}
+    assert answers(fitting, {"ask": 1, "city": dict(fitting.city)})[0][0]["answer"] == 1
+
+
+def test_a_demo_without_counts_fits_nothing():
+    assert answers(demo(), {"fit": 1, "go": True}) == []
+
+
+def test_the_sliders_of_a_fit_have_room_and_its_years(fitting, result):
+    by_name = {slider["name"]: slider for slider in fitting.sliders}
+    assert (by_name["year"]["low"], by_name["year"]["high"]) == (result.years[0], result.years[-1])
+    for slider in fitting.sliders[:-1]:
+        assert slider["low"] < slider["start"] < slider["high"]
+    assert by_name["birth"]["high"] <= 1
+
+
+def test_counts_print_a_page_with_the_fit_and_what_it_rests_on(result, capsys):
+    jaxmagic.population((result.city.years, result.city.counts), held_out=2)
+    text = capsys.readouterr().out
+    assert text.startswith("The fit gives 2050 ")
+    assert "Death is held at 0.87 %" in text
+
+
+def test_what_the_fit_finds_cannot_be_given():
+    with pytest.raises(jaxmagic.JaxmagicError, match=r"finds birth, capacity itself.\n  Give `death` alone"):
+        jaxmagic.population(([1, 2], [3, 4]), capacity=3.0, birth=0.1)

@@ -83,16 +83,17 @@ function steady(range, low, high) {
 
 const TOP = 22, LEFT = 46, RIGHT = 14, GAP = 30, BOTTOM = 22;
 
-function makeChart(years, id, describe) {
+function makeChart(years, counts, id, describe) {
   const part = (name, tag = "path") => make(`svg:${tag}`, { class: `jm-pop-${name}` });
   const parts = {
     grid: part("grid"), room: part("room"), ghost: part("ghost"), kept: part("kept"), keptGrowth: part("kept"), keptName: part("kept-name", "text"), people: part("people"), tangent: part("tangent"),
     zero: part("zero"), growth: part("growth"), cursor: part("cursor"),
+    band: part("band"), counts: make("svg:g"),
     dot: make("svg:circle", { class: "jm-pop-dot", r: 5 }), speck: make("svg:circle", { class: "jm-pop-speck", r: 3.5 }),
     texts: make("svg:g"), slope: part("slope", "text"),
   };
   const window = make("svg:rect"), clip = `${id}-clip`;
-  const inside = make("svg:g", { "clip-path": `url(#${clip})` }, parts.room, parts.ghost, parts.kept, parts.people, parts.tangent);
+  const inside = make("svg:g", { "clip-path": `url(#${clip})` }, parts.room, parts.band, parts.ghost, parts.counts, parts.kept, parts.people, parts.tangent);
   const svg = make("svg:svg", { class: "jm-pop-chart", role: "img" }, make("svg:clipPath", { id: clip }, window), parts.grid,
     parts.zero, parts.cursor, inside, parts.keptGrowth, parts.growth, parts.dot, parts.speck, parts.texts, parts.keptName, parts.slope);
   const state = { range: null, speeds: null, size: [0, 0], labelled: "" };
@@ -146,16 +147,30 @@ function makeChart(years, id, describe) {
     parts.keptName.textContent = kept ? "A" : "";
   }
 
+  // What was counted: full where the fit saw it, hollow where it was held out.
+  function drawCounts(x, y) {
+    parts.counts.replaceChildren(...counts.map(([year, count, seen]) =>
+      make("svg:circle", { class: seen ? "jm-pop-count" : "jm-pop-held", cx: x(year), cy: y(count), r: 3 })));
+  }
+
+  function drawBand(x, y, band) {
+    const edge = (row) => Array.from(row, (v, i) => `${x(years[i]).toFixed(1)} ${y(v).toFixed(1)}`);
+    set(parts.band, { d: band ? `M${[...edge(band[0]), ...edge(band[1]).reverse()].join("L")}Z` : "" });
+  }
+
   const extremes = (row, kept, from) => {
     const all = kept ? [...row, ...kept[from]] : row;
     return [Math.min(...all), Math.max(...all)];
   };
 
-  function draw(figures, ghost, kept, capacity, index) {
+  const counted = counts.map((row) => row[1]);
+
+  function draw({ figures, ghost, kept, band }, capacity, index) {
     if (!state.size[0]) return;
     const box = frame();
     const [slowest, fastest] = extremes(figures.growth, kept, "growth");
-    state.range = steady(state.range, ...extremes(figures.people, kept, "people"));
+    const [fewest, most] = extremes(figures.people, kept, "people");
+    state.range = steady(state.range, Math.min(fewest, ...counted), Math.max(most, ...counted));
     state.speeds = steady(state.speeds, Math.min(0, slowest), Math.max(0, fastest));
     const x = scale(years[0], years.at(-1), box.left, box.right);
     const y = scale(...state.range, box.base, box.top);
@@ -166,6 +181,8 @@ function makeChart(years, id, describe) {
     set(parts.ghost, { d: ghost ? line(x, y, ghost) : "" });
     set(parts.growth, { d: line(x, z, figures.growth) });
     drawKept(box, x, y, z, kept);
+    drawCounts(x, y);
+    drawBand(x, y, band);
     set(parts.room, { d: capacity <= state.range[1] ? `M${box.left} ${y(capacity).toFixed(1)}H${box.right}` : "" });
     set(parts.tangent, { d: tangent(box, x, y, at, figures, index) });
     set(parts.cursor, { d: `M${x(at).toFixed(1)} ${box.top}V${box.lowBase}` });
@@ -209,7 +226,11 @@ function makeSlider(spec, value, id) {
   input.value = value;
   input.addEventListener("input", write);
   write();
-  const put = (next) => { input.value = next; write(); };
+  const put = (next) => {
+    set(input, { min: Math.min(input.min, next), max: Math.max(input.max, next) });
+    input.value = next;
+    write();
+  };
   return { spec, input, put, row: make("div", { class: "jm-pop-slider", title: spec.help }, label, input, output) };
 }
 
@@ -292,6 +313,62 @@ function unpack(view, count) {
   return { people: rows[0], growth: rows[1], effects: rows.slice(2) };
 }
 
+// A slider rounds what it is given a little.
+const near = (a, b) => Math.abs(a - b) <= 1e-6 * Math.abs(b);
+
+// Two rows of float32: the lower and the upper edge of the band.
+function halves(view, count) {
+  const flat = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+  return [flat.subarray(0, count), flat.subarray(count)];
+}
+
+// -- the fit ---------------------------------------------------------------------------------------
+
+// The kernel goes some steps for each question and is free in between; `stop` asks no further one.
+function makeFit(model, onStep, say) {
+  const losses = [], line = make("svg:path", { class: "jm-pop-growth" });
+  const chart = make("svg:svg", { class: "jm-pop-chart jm-pop-loss", width: 220, height: 44, role: "img" }, line);
+  let number = 0, going = false, last = null;
+  const ask = (go) => model.send({ fit: number, go });
+  function draw() {
+    const logs = losses.map((loss) => Math.log(loss));
+    const y = scale(Math.min(...logs), Math.max(...logs), 41, 3), x = scale(0, last.of, 2, 218);
+    const each = last.step / Math.max(1, losses.length - 1);
+    set(line, { d: `M${logs.map((v, i) => `${x(i * each).toFixed(1)} ${y(v).toFixed(1)}`).join("L")}` });
+    set(chart, { "aria-label": `The loss fell from ${short.format(losses[0])} to ${short.format(last.loss)}, on a logarithmic scale.` });
+  }
+  const off = () => `step ${last.step} of ${last.of}, counts off by ${(100 * Math.sqrt(last.loss)).toFixed(1)} % (root mean square)`;
+  function listen(message, buffers) {
+    if (!message || message.fitted !== number || !going) return;
+    if (message.ended) {
+      going = false;
+      say(message.ended === "done" ? `fitted: ${off()}` : message.ended, true);
+      return;
+    }
+    last = message;
+    losses.push(message.loss);
+    draw();
+    say(off(), false);
+    onStep(message, buffers);
+    ask(false);
+  }
+  function start() {
+    number += 1;
+    going = true;
+    losses.length = 0;
+    say("compiling", false);
+    ask(true);
+  }
+  function stop() {
+    if (!going) return;
+    going = false;
+    number += 1; // an answer that is under way comes too late
+    say(last ? `stopped at ${off()}: not the best fit` : "stopped", true);
+  }
+  model.on("msg:custom", listen);
+  return { start, stop, chart, end: () => { going = false; model.off("msg:custom", listen); } };
+}
+
 // -- to take away ----------------------------------------------------------------------------------
 
 // Tidy rows: the figures of each year, and beside them the city that they hold for.
@@ -346,6 +423,8 @@ let made = 0;
 function render({ model, el }) {
   const years = model.get("years"), specs = model.get("sliders"), rates = specs.slice(0, -1);
   const id = `jm-pop-${(made += 1)}`;
+  const best = model.get("best"), counts = model.get("counts");
+  const band = counts.length ? halves(model.get("band"), years.length) : null;
   const state = { figures: unpack(model.get("figures"), years.length), ghost: null, kept: null, year: model.get("year"), hover: null };
 
   const say = make("p", { class: "jm-say" });
@@ -359,7 +438,7 @@ function render({ model, el }) {
     node.addEventListener("click", act);
     return node;
   };
-  const chart = makeChart(years, id, (at, figures, index) =>
+  const chart = makeChart(years, counts, id, (at, figures, index) =>
     `Population from ${years[0]} to ${years.at(-1)}: from ${people(figures.people[0])} to ${people(figures.people.at(-1))}. ` +
     `Tangent in ${at}: ${signed(figures.growth[index])} people a year.`);
   const city = () => ({ ...model.get("city"), ...Object.fromEntries(sliders.slice(0, -1).map((s) => [s.spec.name, Number(s.input.value)])) });
@@ -368,7 +447,8 @@ function render({ model, el }) {
     const year = state.hover ?? state.year, index = years.indexOf(year);
     const runs = sentence(year, state.figures.people[index], state.figures.growth[index]);
     say.replaceChildren(...runs.map(([text, strong]) => (strong ? make("b", {}, text) : text)));
-    chart.draw(state.figures, state.ghost, state.kept, city().capacity, index);
+    const here = city(), fits = Object.keys(best).length && Object.keys(best).every((name) => near(here[name], best[name]));
+    chart.draw({ ...state, band: fits ? band : null }, here.capacity, index);
     apart.textContent = state.kept ? difference(year, state.figures, state.kept, index) : "";
     effects.draw(state.figures.effects, index, year);
     el.dataset.drawn = Number(el.dataset.drawn || 0) + 1;
@@ -387,6 +467,25 @@ function render({ model, el }) {
     problem.textContent = silent ? "The kernel does not answer: it is busy, or the cell has to be run again." : "";
   });
 
+  // Each message of the fit carries city and figures together, so that a stop leaves them agreeing.
+  function took(message, buffers) {
+    for (const slider of sliders.slice(0, -1)) slider.put(message.city[slider.spec.name]);
+    answer(message, buffers);
+  }
+
+  const told = make("p", { class: "jm-pop-told" });
+  const fit = makeFit(model, took, (text, ended) => {
+    told.textContent = text;
+    stopper.disabled = ended;
+    if (ended) spoken.textContent = text;
+  });
+  const fitter = button("fit", () => { keepGhost(); stopper.disabled = false; fit.start(); });
+  const stopper = button("stop", fit.stop);
+  stopper.disabled = true;
+  const fitting = make("div", { class: "jm-pop-fit", role: "group", "aria-label": "fit to the counts" },
+    make("div", { class: "jm-pop-buttons" }, fitter, stopper), fit.chart, told);
+  fitting.hidden = !counts.length;
+
   function turn(year) {
     state.year = year;
     model.set("year", year);
@@ -399,11 +498,13 @@ function render({ model, el }) {
   for (const slider of sliders.slice(0, -1)) {
     slider.input.addEventListener("pointerdown", keepGhost);
     slider.input.addEventListener("focus", keepGhost);
-    slider.input.addEventListener("input", asker.moved);
+    slider.input.addEventListener("input", () => { fit.stop(); asker.moved(); });
   }
   for (const slider of sliders) slider.input.addEventListener("change", () => { spoken.textContent = say.textContent; });
   function go(place) {
+    fit.stop();
     keepGhost();
+    if (place.start !== undefined) model.set("city", { ...model.get("city"), start: place.start });
     for (const slider of sliders) slider.put(place[slider.spec.name] ?? slider.spec.start);
     chart.refit();
     turn(Number(timeline.input.value));
@@ -432,16 +533,18 @@ function render({ model, el }) {
 
   const source = make("pre", { class: "jm-code", tabindex: 0 });
   source.textContent = model.get("source");
-  const controls = make("div", { class: "jm-pop-controls" }, ...sliders.map((slider) => slider.row), presets, compare, effects.table);
+  const controls = make("div", { class: "jm-pop-controls" }, ...sliders.map((slider) => slider.row), fitting, presets, compare, effects.table);
   const figure = make("div", { class: "jm-pop-figure" }, chart.svg, apart, files);
   el.classList.add("jm", "jm-live", "jm-pop");
   el.append(say, spoken, make("div", { class: "jm-pop-panels" }, controls, figure), problem,
-    make("details", {}, make("summary", { class: "jm-summary" }, "the model"), source));
+    make("details", {}, make("summary", { class: "jm-summary" }, "the model"), source),
+    ...model.get("panels").map(([title, text]) => make("details", {},
+      make("summary", { class: "jm-summary" }, `the JAX of ${title}`), make("pre", { class: "jm-code", tabindex: 0 }, text))));
 
   const observer = new ResizeObserver(([entry]) => { chart.resize(Math.floor(entry.contentRect.width)); draw(); });
   observer.observe(figure);
   draw();
-  return () => { observer.disconnect(); asker.stop(); };
+  return () => { observer.disconnect(); asker.stop(); fit.end(); };
 }
 
 export default { render };
