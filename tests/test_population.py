@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 
 from jaxmagic.demo import population as model
 from jaxmagic.demo.forecast import RATES, check, forecast
+from jaxmagic.errors import JaxmagicError
 
 CITY = {"birth": 0.014, "death": 0.009, "migration": 4000.0, "capacity": 2.5e6, "start": 1.2e6}
 YEARS = np.arange(2020, 2101)
@@ -165,8 +166,9 @@ def test_new_rates_compile_nothing():
 def test_what_no_city_can_be_is_refused_with_the_reason(change, reason):
     with pytest.raises(ValueError, match=reason):
         check(**CITY | change)
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(JaxmagicError, match=reason) as refused:
         forecast(YEARS, **CITY | change)
+    assert refused.value.fix
 
 
 def test_the_model_that_is_shown_runs_by_itself():

@@ -142,7 +142,10 @@ def test_a_question_is_answered_with_the_figures_of_its_city():
 def test_a_city_that_cannot_be_is_refused_with_the_reason():
     ((content, buffers),) = answers(demo(), {"ask": 1, "city": CITY | {"capacity": -1.0}})
     assert content["answer"] == 1
-    assert content["refused"] == "capacity counts people: more than 0, not -1"
+    assert content["refused"].splitlines() == [
+        "capacity counts people: more than 0, not -1",
+        "  Give the people that the city has room for.",
+    ]
     assert buffers is None
 
 

@@ -108,8 +108,8 @@ def population(
             from the fit; `death` is held, as no counts can tell it from fewer births.
 
     Raises:
-        ValueError: rates that no city can have, with the reason.
-        JaxmagicError: no counts, or too few; the fit needs optax.
+        ValueError: a year that is not among them.
+        JaxmagicError: rates that no city can have (`BadCity`), no counts, or too few; the fit needs optax.
     """
     if data is None:
         usual = {slider.name: slider.start for slider in SLIDERS[:-1]} | {"start": START}

@@ -10,10 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxmagic.demo.population import over_years
+from jaxmagic.errors import JaxmagicError
 
 Floats = npt.NDArray[np.float32]
 
 RATES = ("birth", "death", "migration", "capacity")
+
+
+class BadCity(JaxmagicError, ValueError):
+    """Numbers that no city can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,7 @@ def forecast(
         start: people in the first year.
 
     Raises:
-        ValueError: something that no city can be, with the reason.
+        BadCity: something that no city can be, with the reason and the fix.
     """
     city = {"birth": birth, "death": death, "migration": migration, "capacity": capacity, "start": start}
     when = np.asarray(years, np.float32)
@@ -72,34 +77,46 @@ def check(**city: float) -> None:
     """Refuse what no city can be.
 
     Raises:
-        ValueError: with the reason.
+        BadCity: with the reason and the fix.
     """
     for name, value in city.items():
         if not math.isfinite(value):
-            raise ValueError(f"{name} must be a number, not {value}")
-    for wrong, reason in _REFUSED:
+            raise BadCity(f"{name} must be a number, not {value}", fix=f"Give a finite {name}.")
+    for wrong, reason, fix in _REFUSED:
         if wrong(city):
-            raise ValueError(reason.format(**city))
+            raise BadCity(reason.format(**city), fix=fix)
 
 
 # What no city can be, in the order in which it is told.
-_REFUSED: tuple[tuple[Callable[[Mapping[str, float]], bool], str], ...] = (
+_REFUSED: tuple[tuple[Callable[[Mapping[str, float]], bool], str, str], ...] = (
     (
         lambda city: not 0 <= city["birth"] <= 1,
         "birth is a share of the people a year: between 0 and 1 (100 %), not {birth:g}",
+        "Write 14 for every 1,000 people as birth=0.014.",
     ),
     (
         lambda city: not 0 <= city["death"] <= 1,
         "death is a share of the people a year: between 0 and 1 (100 %), not {death:g}",
+        "Write 14 for every 1,000 people as death=0.014.",
     ),
-    (lambda city: city["start"] < 0, "start counts people: 0 or more, not {start:g}"),
-    (lambda city: city["capacity"] <= 0, "capacity counts people: more than 0, not {capacity:g}"),
+    (
+        lambda city: city["start"] < 0,
+        "start counts people: 0 or more, not {start:g}",
+        "Give the people of the first year.",
+    ),
+    (
+        lambda city: city["capacity"] <= 0,
+        "capacity counts people: more than 0, not {capacity:g}",
+        "Give the people that the city has room for.",
+    ),
     (
         lambda city: city["capacity"] <= city["start"],
         "capacity ({capacity:g}) must be above the {start:g} people who already live in the city",
+        "Raise capacity or lower start.",
     ),
     (
         lambda city: abs(city["migration"]) > city["capacity"],
         "migration is people a year: {migration:g} is more than the whole capacity ({capacity:g})",
+        "Give the people who move in during one year, less those who leave.",
     ),
 )
