@@ -326,8 +326,8 @@ function halves(view, count) {
 
 // The kernel goes some steps for each question and is free in between; `stop` asks no further one.
 function makeFit(model, onStep, say) {
-  const losses = [], line = make("svg:path", { class: "jm-pop-growth" });
-  const chart = make("svg:svg", { class: "jm-pop-chart jm-pop-loss", width: 220, height: 44, role: "img" }, line);
+  const losses = [], line = make("svg:path", { class: "jm-pop-descent" });
+  const chart = make("svg:svg", { class: "jm-pop-loss", width: 220, height: 44, role: "img" }, line);
   let number = 0, going = false, last = null;
   const ask = (go) => model.send({ fit: number, go });
   function draw() {
