@@ -70,6 +70,7 @@ def smooth(u, steps):
         u[1:-1] = 0.5 * u[1:-1] + 0.25 * (u[2:] + u[:-2])  # a blur
     return u""",
     "population": "jaxmagic.population()",
+    "population_fit": f"jaxmagic.population({str(ROOT / 'examples' / 'new_york_city.csv')!r})",
 }
 
 
