@@ -7,6 +7,7 @@ in the light and the dark theme, and keeps what is to be seen in `examples/scree
 from __future__ import annotations
 
 import pathlib
+import shutil
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -70,7 +71,7 @@ def smooth(u, steps):
         u[1:-1] = 0.5 * u[1:-1] + 0.25 * (u[2:] + u[:-2])  # a blur
     return u""",
     "population": "jaxmagic.population()",
-    "population_fit": f"jaxmagic.population({str(ROOT / 'examples' / 'new_york_city.csv')!r})",
+    "population_fit": "jaxmagic.population('new_york_city.csv')",
 }
 
 
@@ -79,6 +80,7 @@ def main(wanted: list[str]) -> None:
     for theme, long in THEMES.items():
         with Lab() as lab:
             lab.theme(long)
+            shutil.copy(ROOT / "examples" / "new_york_city.csv", lab.root)
             with Browser(lab, width=1400) as browser:
                 for name, cell in CELLS.items():
                     if not wanted or name in wanted:
