@@ -140,6 +140,11 @@ def test_a_question_mark_shows_the_same_help(shell, magic, prefix):
 @pytest.mark.parametrize(
     ("line", "piece", "texts"),
     [
+        (
+            "%jaxpr --",
+            "--",
+            ["--grad", "--stage", "--time", "--why", "--graph", "--costs", "--device", "--output", "--help"],
+        ),
         ("%jaxdevice --", "--", ["--reset", "--output", "--help"]),
         ("%%jaxpr --g", "--g", ["--grad", "--graph"]),
         ("t = %jaxpr --st", "--st", ["--stage"]),

@@ -172,6 +172,12 @@ def test_in_words():
         assert words in text_of(Retrace(name="f", verdict=verdict))
 
 
+def test_a_held_trace_says_that_the_function_was_traced_to_check_it():
+    told = text_of(Retrace(name="f", verdict="held", traces=2))
+    assert "traced apart from JAX's caches" in told
+    assert "nothing was run" not in told
+
+
 def test_the_magic(run, shell):
     run("import jax, jax.numpy as jnp\nf = jax.jit(lambda x: x * 2)\nx = jnp.ones(3)\nf(x);")
     found = run("%jaxpr --why -o f(x)").result

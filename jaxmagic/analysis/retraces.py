@@ -36,7 +36,9 @@ def why(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Retrace:
 
 
 def look(target: Target) -> Retrace:
-    """The same for a target. Nothing runs, is traced or compiled for the user's caches.
+    """The same for a target. Nothing is compiled, and the user's caches are not added to.
+
+    Where JAX holds a trace, the function is traced apart from the caches, to see whether it is current.
 
     Raises:
         BadTarget: when its function is not jitted.

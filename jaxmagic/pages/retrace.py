@@ -55,8 +55,9 @@ def _conditions(result: Retrace) -> Words:
         return ()
     held = units.counted(result.traces, "trace")
     return words(
-        f"against the closest of {held} that JAX holds" if result.differences else f"{held} held",
-        " · nothing was run, traced or compiled",
+        f"against the closest of {held} that JAX holds · nothing was run, traced or compiled"
+        if result.differences
+        else f"{held} held · traced apart from JAX's caches, to see whether that is still what it says",
     )
 
 
