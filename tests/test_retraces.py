@@ -182,3 +182,10 @@ def test_the_magic(run, shell):
     run("import jax, jax.numpy as jnp\nf = jax.jit(lambda x: x * 2)\nx = jnp.ones(3)\nf(x);")
     found = run("%jaxpr --why -o f(x)").result
     assert found.verdict == "held"
+
+
+@pytest.mark.parametrize("other", ["--time", "--grad", "--costs", "--graph"])
+def test_one_question_at_a_time(run, shell, capsys, other):
+    run("import jax, jax.numpy as jnp\nf = jax.jit(lambda x: x * 2)\nx = jnp.ones(3)")
+    shell.run_cell(f"%jaxpr --why {other} f(x)")
+    assert f"`--why` and `{other}` do not go together." in "".join(capsys.readouterr())

@@ -74,6 +74,8 @@ def _evaluated(call: Call, text: str) -> Any:
 def look_at_stage(call: Call) -> Any:
     """The same, and the asked-for stage made now; with `--why`, what makes JAX trace once more."""
     if call.request.options["why"]:
+        if also := next((name for name in ("grad", *_TITLES) if call.request.options[name]), ""):
+            raise BadLine(f"`--why` and `--{also}` do not go together.", fix="Ask one after the other.")
         return imported("jaxmagic.analysis.retraces:look")(call.target())
     trace = look(call)
     trace.program(call.request.options["stage"])
