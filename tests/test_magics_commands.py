@@ -195,7 +195,7 @@ def test_a_cell_elsewhere_needs_a_device(scene, line):
     assert "ran" not in scene.shell.user_ns
 
 
-@pytest.mark.parametrize("magic", set(COMMANDS) - {"jaxdevice"})
+@pytest.mark.parametrize("magic", sorted(set(COMMANDS) - {"jaxdevice"}))
 def test_a_line_without_an_expression_says_what_to_write(scene, magic):
     with pytest.raises(UsageError, match=f"`%{magic}` needs something to look at.\n  Write a call"):
         carry_out(scene, magic)
