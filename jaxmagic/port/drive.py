@@ -20,8 +20,8 @@ from jaxmagic.port import obstacles
 from jaxmagic.port.check import Misfit, misfits
 from jaxmagic.port.collect import Program, Unit, collect
 from jaxmagic.port.emit import Module, execute, module_of
-from jaxmagic.port.expressions import Decisions
 from jaxmagic.port.guard import guarded
+from jaxmagic.port.known import Decisions
 from jaxmagic.port.observe import Facts, observe
 from jaxmagic.port.prove import Difference, Run, compare, copied, is_chaotic, needs_x64, on_jax
 from jaxmagic.port.specialise import Lowered, is_static_value, lower, plain_units

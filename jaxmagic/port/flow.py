@@ -129,3 +129,33 @@ def plainly_bound(node: ast.stmt) -> frozenset[str]:
     return frozenset(
         t.id for t in targets(node) if isinstance(t, ast.Name) and not isinstance(node, ast.AugAssign)
     )
+
+
+def returns(node: ast.stmt) -> bool:
+    """Whether a return stands in a statement's own branches, loops apart."""
+    if isinstance(node, ast.Return):
+        return True
+    return isinstance(node, ast.If) and any(returns(inner) for block in blocks(node) for inner in block)
+
+
+def exits(node: ast.stmt) -> bool:
+    """Whether a `break`, `continue` or `return` leaves a statement early."""
+    return any(_leaves(inner) for block in blocks(node) for inner in block)
+
+
+def _leaves(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Return | ast.Break | ast.Continue):
+        return True
+    if isinstance(node, ast.For | ast.While):
+        return any(isinstance(inner, ast.Return) for inner in ast.walk(node))
+    return isinstance(node, ast.If) and exits(node)
+
+
+def ends(body: list[ast.stmt]) -> bool:
+    """Whether a block always leaves by `return` or `raise`."""
+    if not body:
+        return False
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return ends(last.body) and ends(last.orelse)
+    return isinstance(last, ast.Return | ast.Raise)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxmagic.port.collect import Program, Unit
-from jaxmagic.port.decide import Statements
+from jaxmagic.port.decide import Decide
 from jaxmagic.port.desugar import Desugar, Names
 from jaxmagic.port.exits import Exits
-from jaxmagic.port.expressions import Decisions, Env, Held
+from jaxmagic.port.known import Decisions, Env, Held
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.promote import Promote
 from jaxmagic.port.views import Views, keep_parameters, returned_with
@@ -110,9 +110,7 @@ def lower(
     trees: dict[Unit, ast.FunctionDef] = {}
     loops: dict[str, tuple[str, int]] = {}
     for unit in reversed(program.units):
-        statements = Statements(
-            unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body
-        )
+        statements = Decide(unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body)
         static = static_names(arguments, decisions) if unit is program.main else calls[unit]
         body = statements.block(plain[unit].body, parameters_of(unit, static))
         tree = copy.copy(unit.node)

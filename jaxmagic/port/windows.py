@@ -97,15 +97,20 @@ def _spread(mask: ast.expr, axis: int) -> ast.expr:
     return ast.Subscript(mask, index, ast.Load())
 
 
+def final(name: str) -> ast.expr:
+    """A dotted name that is written as it stands."""
+    root, *path = name.split(".")
+    node: ast.expr = ast.Name(root, ast.Load())
+    for part in path:
+        node = ast.Attribute(node, part, ast.Load())
+    for part_node in ast.walk(node):
+        part_node.done = True  # type: ignore[attr-defined]
+    return node
+
+
 def call(name: str, *args: ast.expr, **keywords: ast.expr) -> ast.Call:
     """`name(args)` as an expression; the name is final."""
-    root, *path = name.split(".")
-    func: ast.expr = ast.Name(root, ast.Load())
-    for part in path:
-        func = ast.Attribute(func, part, ast.Load())
-    for node in ast.walk(func):
-        node.done = True  # type: ignore[attr-defined]
-    return ast.Call(func, list(args), [ast.keyword(key, value) for key, value in keywords.items()])
+    return ast.Call(final(name), list(args), [ast.keyword(key, value) for key, value in keywords.items()])
 
 
 def compare(left: ast.expr, op: ast.cmpop, right: ast.expr) -> ast.Compare:

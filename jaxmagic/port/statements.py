@@ -1,0 +1,186 @@
+# ruff: noqa: ARG002 the handlers of one table share one signature
+"""Blocks and simple statements; stores, conditions and loops have rooms of their own."""
+
+from __future__ import annotations
+
+import abc
+import ast
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+
+from jaxmagic.port.collect import Unit, dotted
+from jaxmagic.port.desugar import Names, is_put, like, load
+from jaxmagic.port.flow import Liveness, assigned, bound, parts, read, returns
+from jaxmagic.port.known import LOST, Decisions, Env, Held
+from jaxmagic.port.observe import Facts
+from jaxmagic.port.subscripts import Subscripts
+from jaxmagic.port.windows import Value
+
+# What no compiled loop carries.
+NOT_CARRIED = ("list", "dict", "tuple", "str", "other", "none")
+
+
+class Statements(Subscripts):
+    """Lowers the statements of one unit."""
+
+    def __init__(
+        self,
+        unit: Unit,
+        facts: Facts,
+        decisions: Decisions,
+        calls: Mapping[Unit, dict[str, bool]],
+        names: Names,
+        body: list[ast.stmt],
+    ) -> None:
+        super().__init__(unit, facts, decisions, calls)
+        self.names = names
+        self.live = Liveness(body)
+        self.loops: dict[str, tuple[str, int]] = {}
+        self.rolled = 0
+        self.body: list[ast.stmt] = []
+
+    def block(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
+        """A lowered block; `env` becomes what holds after it."""
+        found: list[ast.stmt] = []
+        for i, node in enumerate(body):
+            if isinstance(node, ast.For | ast.While) and any(
+                isinstance(n, ast.Return) for n in ast.walk(node)
+            ):
+                raise self.unit.refuse(
+                    node, "A `return` in this loop depends on data.", "Return after the loop."
+                )
+            if isinstance(node, ast.If) and returns(node) and not self.is_static(node.test, env):
+                return found + self.returning_if(node, body[i + 1 :], env)
+            found += self.statement(node, env)
+            self._lose(assigned([node]), env)
+        return found
+
+    def _lose(self, changed: frozenset[str], env: Env) -> None:
+        """Names whose counting elements were said in terms of what has changed."""
+        for name, held in list(env.items()):
+            known = held.value is not None and held.value is not LOST and name not in changed
+            if known and read(held.value.condition()) & changed:  # type: ignore[union-attr] # known says so
+                env[name] = Held(static=False, value=LOST)
+
+    def statement(self, node: ast.stmt, env: Env) -> list[ast.stmt]:
+        """A lowered statement."""
+        handler = getattr(self, f"_{type(node).__name__.lower()}", None)
+        if handler is None:
+            raise self.unit.refuse(
+                node, f"`{ast.unparse(node).splitlines()[0]}` has no JAX form.", "Write it another way."
+            )
+        result: list[ast.stmt] = handler(node, env)
+        return result
+
+    # -- simple statements --
+
+    def _pass(self, node: ast.Pass, env: Env) -> list[ast.stmt]:
+        return [node]
+
+    def _import(self, node: ast.stmt, env: Env) -> list[ast.stmt]:
+        return []
+
+    _importfrom = _import
+
+    def _break(self, node: ast.Break, env: Env) -> list[ast.stmt]:
+        return [node]
+
+    def _continue(self, node: ast.Continue, env: Env) -> list[ast.stmt]:
+        return [node]
+
+    def _expr(self, node: ast.Expr, env: Env) -> list[ast.stmt]:
+        if isinstance(node.value, ast.Constant):
+            return [node]
+        if self._is_state(node.value):
+            raise self.unit.refuse(
+                node,
+                f"`{ast.unparse(node)}` changes what belongs to the namespace outside, or to an object.",
+                "Return the value instead.",
+            )
+        if self.rolled and self._grows(node.value):
+            raise self.unit.refuse(
+                node,
+                f"`{ast.unparse(node)}` makes a list longer in a loop.",
+                "Fill an array of the final size.",
+            )
+        return [like(ast.Expr(self.plain(node.value, env)), node)]
+
+    def _is_state(self, node: ast.expr) -> bool:
+        """Whether a statement calls a method of something that the function does not own."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return False
+        path = dotted(node.func)
+        return path is None or path[0] not in self.locals or len(path) > 2
+
+    def _grows(self, node: ast.expr) -> bool:
+        """Whether a method changes a list or another container."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            return False
+        return any(form.kind in NOT_CARRIED for form in self.fact(node.func.value).forms)
+
+    def _assert(self, node: ast.Assert, env: Env) -> list[ast.stmt]:
+        return [node] if self.is_static(node.test, env) else []
+
+    def _raise(self, node: ast.Raise, env: Env) -> list[ast.stmt]:
+        return [node]
+
+    def _functiondef(self, node: ast.FunctionDef, env: Env) -> list[ast.stmt]:
+        env[node.name] = Held(static=False)
+        if any(
+            is_put(inner) or isinstance(inner, ast.For | ast.While | ast.If | ast.AugAssign)
+            for inner in ast.walk(node)
+            if isinstance(inner, ast.stmt)
+        ):
+            raise self.unit.refuse(
+                node, f"The inner function `{node.name}` holds more than expressions.", "Define it outside."
+            )
+        return [node]
+
+    def _return(self, node: ast.Return, env: Env) -> list[ast.stmt]:
+        new = copy.copy(node)
+        if node.value is not None:
+            new.value = self.plain(node.value, env)
+        return [new]
+
+    def _assign(self, node: ast.Assign, env: Env) -> list[ast.stmt]:
+        if is_put(node):
+            return self.put(node, env)
+        static = self.is_static(node.value, env)
+        value = self.lower(node.value, env)
+        new = copy.copy(node)
+        new.value = value.node
+        target = node.targets[0]
+        if isinstance(target, ast.Name):
+            env[target.id] = Held(static, None if value.is_plain else self._bound(target.id, value))
+            return [*self._kept_mask(node, value, env), new] if not value.is_plain else [new]
+        if not value.is_plain:
+            raise self.varying(node.value)
+        names, elements = parts(target), node.value.elts if isinstance(node.value, ast.Tuple) else []
+        known = (
+            [self.is_static(e, env) for e in elements]
+            if len(elements) == len(names)
+            else [static] * len(names)
+        )
+        for part, own in zip(names, known, strict=True):
+            if isinstance(part, ast.Name):
+                env[part.id] = Held(own)
+        return [new]
+
+    def _bound(self, name: str, value: Value) -> Value:
+        return replace(value, node=load(name))
+
+    def _kept_mask(self, node: ast.Assign, value: Value, env: Env) -> list[ast.stmt]:
+        """Masks refer to names: those have to mean the same when the value is used."""
+        needed = read(value.condition())
+        if needed & bound(node):
+            raise self.varying(node.value)
+        return []
+
+    @abc.abstractmethod
+    def put(self, node: ast.Assign, env: Env) -> list[ast.stmt]:
+        """`x[index] = value`."""
+
+    @abc.abstractmethod
+    def returning_if(self, node: ast.If, rest: list[ast.stmt], env: Env) -> list[ast.stmt]:
+        """A condition on data that returns, and what follows it."""
