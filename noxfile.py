@@ -10,8 +10,6 @@ import nox
 nox.options.sessions = ["lint", "python", "ipython"]
 nox.options.reuse_existing_virtualenvs = True
 
-NOT_BROWSER = ("-m", "not browser")
-
 
 @nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
@@ -26,19 +24,19 @@ def lint(session: nox.Session) -> None:
 def python(session: nox.Session) -> None:
     """Newer Pythons, with the newest JAX that each can have."""
     session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[test]")
-    run_tests(session)
+    run_tests(session, "not browser")
 
 
 @nox.session(python="3.11")
 @nox.parametrize("version", ["7.34", "8"])
 def ipython(session: nox.Session, version: str) -> None:
-    """Older IPythons: 7.34 is Google Colab's."""
+    """Older IPythons: 7.34 is Google Colab's. Only what runs in a shell can differ there."""
     session.install("-e", ".[test]", f"ipython=={version}.*", "setuptools")
-    run_tests(session)
+    run_tests(session, "ipython and not browser")
 
 
-def run_tests(session: nox.Session) -> None:
-    """Everything but the browser, after the word on what."""
+def run_tests(session: nox.Session, which: str) -> None:
+    """These tests on two cores, after the word on what."""
     session.run("python", "--version")
     session.run("python", "-m", "pip", "freeze", "--quiet", "--exclude-editable")
-    session.run("python", "-m", "pytest", *NOT_BROWSER, *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "2", "-m", which, *session.posargs)

@@ -1,4 +1,8 @@
-"""One IPython shell for the tests that need one, with what it publishes collected."""
+"""One IPython shell for the tests that need one, with what it publishes collected.
+
+Such tests, those of the magics and those on real kernels carry the mark `ipython`: what other IPythons
+could change.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,19 @@ import os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import pytest
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        of_magics = item.path.name.startswith("test_magics")
+        if of_magics or "shell" in item.fixturenames or item.get_closest_marker("kernel"):
+            item.add_marker("ipython")
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Text is as wide as where no terminal tells, wherever the tests run."""
+    monkeypatch.setenv("COLUMNS", "100")
 
 
 class Published:
