@@ -388,6 +388,19 @@ def test_the_function_prints_once(capsys):
     assert capsys.readouterr().out == "called\n"
 
 
+def test_what_a_slow_function_prints_is_heard_while_it_runs(capsys):
+    heard = []
+
+    def f(x):
+        print("called")
+        heard.append(capsys.readouterr().out)
+        return x**2
+
+    differentiate(f, 2.0)
+    assert heard[0] == "called\n"
+    assert not any(heard[1:])
+
+
 def test_python_branches_on_values_are_allowed():
     found = differentiate(lambda x: x**2 if x > 0 else -x, 3.0)
     assert float(found.partials["x"]) == 6.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -287,12 +287,12 @@ def _left_out(run: Run, choice: Choice) -> Run:
 def _attempt(target: Target, inputs: Inputs, choice: Choice, order: int) -> Run:
     function = Function(target, inputs, choice.active)
     points = [point(inputs.leaves[i]) for i in choice.active]
-    with explained(target), _as_it_is_now(function, points):
-        plain = function(points)
-        outputs = _known(function)
-        _affordable(points, outputs, order, target.name)
-        preferred = _preferred(points, outputs, order, choice.first)
-        with quiet():
+    with explained(target):
+        plain, outputs = _seen(function, points)  # first of all: what it prints is heard while it runs
+        with quiet(), _as_it_is_now(function, points) as current:
+            plain, outputs = (plain, outputs) if current else _seen(function, points)
+            _affordable(points, outputs, order, target.name)
+            preferred = _preferred(points, outputs, order, choice.first)
             modes, found = _first_that_works(function, points, preferred)
             value = _value(target, outputs, plain, inputs.then, cast=bool(choice.casts))
     return Run(
@@ -308,15 +308,21 @@ def _attempt(target: Target, inputs: Inputs, choice: Choice, order: int) -> Run:
     )
 
 
-def _as_it_is_now(function: Function, points: Sequence[Any]) -> contextlib.AbstractContextManager[Any]:
-    """Where JAX's caches hold an older program of a function (a global has changed), look past them."""
+@contextlib.contextmanager
+def _as_it_is_now(function: Function, points: Sequence[Any]) -> Iterator[bool]:
+    """Where JAX's caches hold an older program of a function (a global has changed), look past them.
+
+    Yields:
+        Whether the caches are current.
+    """
     names = {function.inputs.leaves[i].path: value for i, value in zip(function.active, points, strict=True)}
     try:
-        with quiet(), repeating():
+        with repeating():
             current = program.is_current(lambda *values: function(values), function.target.name, names)
     except CannotRepeatError:  # what cannot be traced (an `if` on a value) cannot be compared
         current = False
-    return contextlib.nullcontext() if current else program.afresh()
+    with contextlib.nullcontext() if current else program.afresh():
+        yield current
 
 
 def quiet() -> contextlib.AbstractContextManager[Any]:
@@ -331,9 +337,11 @@ def point(leaf: Leaf) -> Any:
     return jnp.asarray(leaf.value, float) if leaf.role == "whole" else leaf.value
 
 
-def _known(function: Function) -> Outputs:
+def _seen(function: Function, points: Sequence[Any]) -> tuple[list[jax.Array], Outputs]:
+    """The floating-point outputs, and all outputs: the function keeps only those of its last run."""
+    plain = function(points)
     assert function.outputs is not None
-    return function.outputs
+    return plain, function.outputs
 
 
 def _affordable(points: Sequence[Any], outputs: Outputs, order: int, name: str) -> None:
