@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import dataclasses
 import functools
 import importlib.util
 import json
 import math
 import pathlib
 import pickle
+import random
 import signal
 import statistics
 import subprocess
@@ -27,7 +29,17 @@ import numpy as np
 
 from jaxmagic.port import port
 
-ROUNDS = 7
+# Seconds for a race and for a block of it, and the least number of samples.
+SECONDS, BLOCK, ROUNDS = 1.5, 0.03, 7
+# Why there is no figure against the hand-written version.
+BY_HAND = {
+    "none": "the suite has no JAX version",
+    "does not run": "the suite's JAX version does not run",
+    "wrong": "the suite's JAX version gives another result",
+    "not jitted": "the suite's JAX version is not jitted",
+}
+# Why a port is slower than 0.8 of the hand-written version.
+WHY: dict[str, str] = {}
 ALONE = """
 import pickle, sys
 import jax, numpy as np
@@ -74,61 +86,130 @@ def numpy_kernel(folder, info):
     return getattr(module, info["func_name"])
 
 
-def hand_written(folder, info, args):
-    """The suite's own JAX version, where it runs."""
+def numpy_results(kernel, info, args):
+    """What NumPy gives: its results, and the arguments that the suite counts as results."""
+    own = copy.deepcopy(args)
+    result = kernel(*own)
+    changed = [
+        own[info["input_args"].index(name)] for name in info["output_args"] if name in info["input_args"]
+    ]
+    returned = [np.asarray(leaf) for leaf in jax.tree.leaves(result)]
+    return returned + changed
+
+
+def hand_written(folder, info, given, expected):
+    """The suite's own JAX version, and what is wrong with it, if anything is."""
     here = folder / "npbench" / "benchmarks" / info["relative_path"]
     path = here / f"{info['module_name']}_jax.py"
     if not path.exists():
-        return None
+        return None, "none"
     try:
         function = getattr(load(path, f"jax_{info['short_name']}"), info["func_name"])
-        given = [jax.numpy.array(a) if isinstance(a, np.ndarray) else a for a in args]
-        jax.block_until_ready(function(*given))
+        result = jax.block_until_ready(function(*given))
     except Exception:  # noqa: BLE001 theirs may fail in any way
-        return None
-    return lambda: jax.block_until_ready(function(*given))
+        return None, "does not run"
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(result)]
+    if not all(any(is_close(ours, theirs) for theirs in leaves) for ours in expected):
+        return None, "wrong"
+    if not hasattr(function, "lower"):
+        return None, "not jitted"
+    return lambda: jax.block_until_ready(function(*given)), ""
+
+
+def is_close(a, b):
+    """Equal as the suite has it: the relative error of the whole is small."""
+    if a.shape != b.shape or a.dtype.kind in "bOSU":
+        return a.shape == b.shape and bool(np.array_equal(a, b))
+    error, size = np.linalg.norm((a - b).ravel()), np.linalg.norm(a.ravel())
+    return bool(error <= 1e-5 * size) or bool(np.array_equal(a, b, equal_nan=True))
 
 
 def quarter(samples):
     return sorted(samples)[len(samples) // 4]
 
 
-def race(runs):
-    """The lower quartile of each, called in turn."""
+def race(runs, fresh):
+    """The lower quartile of each: blocks in random order, the first call of a block dropped.
+
+    What NumPy may change is copied before the clock starts. (In a fixed order whoever follows NumPy
+    pays for its threads, which spin for a while after a product of matrices.)
+    """
     samples = {name: [] for name in runs}
-    for _ in range(ROUNDS):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            samples[name].append(time.perf_counter() - started)
+    order, shuffle = list(runs), random.Random(0).shuffle
+    ends = time.perf_counter() + SECONDS
+    while min(map(len, samples.values())) < ROUNDS or time.perf_counter() < ends:
+        shuffle(order)
+        for name in order:
+            samples[name] += block(runs[name], fresh if name == "numpy" else tuple)
     return {name: quarter(values) for name, values in samples.items()}
 
 
-def measure(folder, info, preset, alone):
+def block(run, fresh):
+    """The times of the calls of one block."""
+    run(*fresh())
+    times, ends = [], time.perf_counter() + BLOCK
+    while not times or time.perf_counter() < ends:
+        given = fresh()
+        started = time.perf_counter()
+        run(*given)
+        times.append(time.perf_counter() - started)
+    return times
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A kernel's figures, times in seconds; `by_hand` says why there is no figure for that."""
+
+    name: str
+    numpy: float
+    port: float
+    hand: float | None
+    by_hand: str
+    making: float
+    compiling: float
+    alone: str
+    notes: str
+
+    @property
+    def over_numpy(self):
+        return self.numpy / self.port
+
+    @property
+    def over_hand(self):
+        return None if self.hand is None else self.hand / self.port
+
+
+def measure(folder, info, preset, alone, show):
     args = inputs_of(folder, info, preset)
     kernel = numpy_kernel(folder, info)
     started = time.perf_counter()
     made = port(kernel, *args)
-    took = time.perf_counter() - started
+    making = time.perf_counter() - started
+    if show:
+        print(made.source)
     with jax.enable_x64(new_val=True):
         given = [jax.numpy.array(a) if isinstance(a, np.ndarray) else a for a in args]
         fresh = functools.wraps(made.function)(lambda *args: made.function(*args))
         jitted = jax.jit(fresh, static_argnames=made.static)
         started = time.perf_counter()
-        compiled = jitted.lower(*given).compile()
+        jitted.lower(*given).compile()
         compiling = time.perf_counter() - started
-        del compiled
-        runs = {
-            "numpy": lambda: kernel(*copy.deepcopy(args)),
-            "port": lambda: jax.block_until_ready(jitted(*given)),
-        }
-        hand = hand_written(folder, info, args)
+        hand, why = hand_written(folder, info, given, numpy_results(kernel, info, args))
+        runs = {"numpy": kernel, "port": lambda: jax.block_until_ready(jitted(*given))}
         if hand is not None:
             runs["hand"] = hand
-        runs["port"]()
-        if alone:
-            print(f"{info['short_name']:12} alone: {runs_alone(made, given)}", flush=True)
-        return made, took, compiling, race(runs)
+        times = race(runs, lambda: copy.deepcopy(args))
+        return Row(
+            name=info["short_name"],
+            numpy=times["numpy"],
+            port=times["port"],
+            hand=times.get("hand"),
+            by_hand=why,
+            making=making,
+            compiling=compiling,
+            alone=str(runs_alone(made, given)) if alone else "",
+            notes=",".join(note.kind for note in made.notes),
+        )
 
 
 def runs_alone(made, given):
@@ -163,6 +244,7 @@ def main():
     parser.add_argument("--limit", type=int, default=120, help="seconds for one kernel")
     parser.add_argument("--alone", action="store_true", help="run each port's source in a fresh process too")
     parser.add_argument("--show", action="store_true", help="print the ports")
+    parser.add_argument("--table", action="store_true", help="print the README's table too")
     parser.add_argument("--trace", action="store_true", help="print tracebacks")
     options = parser.parse_intermixed_args()
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("too long")))
@@ -171,7 +253,7 @@ def main():
         total += 1
         signal.alarm(options.limit)
         try:
-            made, took, compiling, times = measure(options.folder, info, options.preset, options.alone)
+            rows.append(measure(options.folder, info, options.preset, options.alone, options.show))
         except Exception as error:  # noqa: BLE001 whatever it is, it is reported
             signal.alarm(0)
             failed.append(info["short_name"])
@@ -180,25 +262,43 @@ def main():
                 traceback.print_exc()
             continue
         signal.alarm(0)
-        over = times["numpy"] / times["port"]
-        hand = times["hand"] / times["port"] if "hand" in times else math.nan
-        notes = ",".join(note.kind for note in made.notes)
-        rows.append((over, hand, compiling))
-        print(
-            f"{info['short_name']:12} numpy {times['numpy'] * 1e3:9.3f} ms  "
-            f"port {times['port'] * 1e3:9.3f} ms  x{over:8.2f}  hand x{hand:6.2f}  "
-            f"compile {compiling:5.2f} s  port made in {took:5.2f} s  {notes}",
-            flush=True,
-        )
-        if options.show:
-            print(made.source)
+        print(line(rows[-1]), flush=True)
     print(f"\nequal {len(rows)} of {total}; failed: {', '.join(failed) or 'none'}")
-    print(f"geomean over NumPy {geomean(row[0] for row in rows):.2f}")
-    hands = [row[1] for row in rows if not math.isnan(row[1])]
-    print(f"geomean over hand-written JAX {geomean(hands):.2f} ({len(hands)} that run)")
     if rows:
-        compiling = [row[2] for row in rows]
-        print(f"trace and compile: median {statistics.median(compiling):.2f} s, most {max(compiling):.2f} s")
+        print("\n".join(summary(rows)))
+    if options.table:
+        print("\n" + "\n".join(table(rows)))
+
+
+def line(row):
+    hand = f"x{row.over_hand:6.2f}" if row.hand is not None else row.by_hand
+    return (
+        f"{row.name:12} numpy {row.numpy * 1e3:9.3f} ms  port {row.port * 1e3:9.3f} ms  "
+        f"x{row.over_numpy:8.2f}  hand {hand:12}  compile {row.compiling:5.2f} s  "
+        f"port made in {row.making:5.2f} s  {row.notes}" + (f"  alone: {row.alone}" if row.alone else "")
+    )
+
+
+def summary(rows):
+    hands = [row.over_hand for row in rows if row.hand is not None]
+    compiling = [row.compiling for row in rows]
+    yield f"geomean over NumPy {geomean(row.over_numpy for row in rows):.2f}"
+    yield f"geomean over hand-written JAX {geomean(hands):.2f} ({len(hands)} that are right and jitted)"
+    slow = [row.name for row in rows if row.hand is not None and row.over_hand < 0.8]
+    yield f"slower than 0.8 of it: {', '.join(slow) or 'none'}"
+    yield f"trace and compile: median {statistics.median(compiling):.2f} s, most {max(compiling):.2f} s"
+    if any(row.alone for row in rows):
+        yield f"alone, without jaxmagic: equal {sum(row.alone == 'True' for row in rows)} of {len(rows)}"
+
+
+def table(rows):
+    """The README's table."""
+    yield "| kernel | times NumPy | times by hand | |"
+    yield "|---|---:|---:|---|"
+    for row in sorted(rows, key=lambda row: -row.over_numpy):
+        hand = f"{row.over_hand:.2f}" if row.hand is not None else "–"
+        word = WHY.get(row.name, "") if row.hand is not None else BY_HAND[row.by_hand]
+        yield f"| {row.name} | {row.over_numpy:.1f} | {hand} | {word} |"
 
 
 if __name__ == "__main__":
