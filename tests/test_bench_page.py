@@ -266,7 +266,7 @@ def test_the_samples_are_a_strip_over_the_batches():
     assert [series.name for series in chart.series] == ["NumPy", "JAX op by op", "JAX under jit"]
     assert chart.series[0].x[:3] == (0.25, 0.75, 1.25)
     assert chart.alt == (
-        "Seconds a call of NumPy, JAX op by op and JAX under jit, sample by sample over 8 batches."
+        "Time of a call of NumPy, JAX op by op and JAX under jit, sample by sample over 8 batches."
     )
 
 

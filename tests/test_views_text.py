@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,9 +173,32 @@ def test_a_matrix():
 def test_a_dear_tab_shows_its_hint_and_is_not_made():
     made = []
     dear = Tab(title="XLA", blocks=Lazy(lambda: made.append(1) or ()), hint="compiles the program")
-    page = Page(say=words("f"), tabs=(tab("jaxpr", Prose(words=words("a"))), dear))
-    assert lines(page)[-1] == "not made yet: compiles the program"
+    costs = Tab(title="Costs", blocks=Lazy(lambda: made.append(2) or ()), hint="measures the device")
+    page = Page(say=words("f"), tabs=(dear, tab("jaxpr", Prose(words=words("a"))), costs))
+    assert lines(page) == [
+        "f",
+        "",
+        "── jaxpr " + "─" * 63,
+        "a",
+        "",
+        "not made yet",
+        "XLA    compiles the program",
+        "Costs  measures the device",
+    ]
     assert made == []
+
+
+def test_a_page_whose_one_tab_waits_says_so():
+    dear = Tab(title="XLA", blocks=Lazy(lambda: ()), hint="compiles the program")
+    assert lines(Page(say=words("f"), tabs=(dear,))) == ["f", "", "not made yet", "XLA  compiles the program"]
+
+
+def test_times_along_a_line_have_their_units():
+    shown = Series(name="NumPy", x=(0.0, 1.0), y=(1.2e-5, 3e-3), points=True)
+    long = replace(shown, x=tuple(map(float, range(9))), y=(1.2e-5,) * 8 + (3e-3,))
+    few = Chart(series=(shown,), x="batch", y="seconds a call", alt="Times.", seconds=True)
+    assert text.block(few) == ["Times.", "batch    NumPy", "    0  12.0 µs", "    1  3.00 ms"]
+    assert text.block(replace(few, series=(long,)))[1].endswith("12.0 µs to 3.00 ms, median 12.0 µs")
 
 
 def test_a_tab_without_a_hint_is_made():

@@ -412,8 +412,8 @@ def _samples(result: Benchmark) -> tuple[Block, ...]:
         return ()
     names = units.listed([each.name for each in series])
     batches = units.counted(_batches(result), "batch", "batches")
-    alt = f"Seconds a call of {names}, sample by sample over {batches}."
-    return (Chart(series=series, x="batch", y="seconds a call", alt=alt, log_y=True),)
+    alt = f"Time of a call of {names}, sample by sample over {batches}."
+    return (Chart(series=series, x="batch", y="time of a call", alt=alt, log_y=True, seconds=True),)
 
 
 def _several(side: Contender) -> bool:

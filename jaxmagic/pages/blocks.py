@@ -120,7 +120,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """Lines over one axis. `alt` says what it shows to who cannot see it."""
+    """Lines over one axis. `alt` says what it shows to who cannot see it; with `seconds`, y is a time."""
 
     series: tuple[Series, ...]
     x: str
@@ -129,6 +129,7 @@ class Chart:
     log_x: bool = False
     log_y: bool = False
     mark_x: float | None = None
+    seconds: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,11 +106,18 @@ def _chart(result: Sweep) -> Chart:
     names = list(dict.fromkeys(name for point in result.points for name in point.benchmark.contenders))
     series = tuple(made for name in names if (made := _curve(result, name)).x)
     alt = (
-        f"Seconds a call over {result.parameter}, both logarithmic: {units.listed([s.name for s in series])}."
+        f"Time of a call over {result.parameter}, both logarithmic: {units.listed([s.name for s in series])}."
     )
     mark = result.crossover.estimate if result.crossover else None
     return Chart(
-        series=series, x=result.parameter, y="seconds a call", alt=alt, log_x=True, log_y=True, mark_x=mark
+        series=series,
+        x=result.parameter,
+        y="time of a call",
+        alt=alt,
+        log_x=True,
+        log_y=True,
+        mark_x=mark,
+        seconds=True,
     )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from jaxmagic.pages import units
 from jaxmagic.pages.blocks import Chart, Heat, Series
 from jaxmagic.views.assets import colours
 from jaxmagic.views.visible import visible
@@ -143,6 +144,8 @@ def _axes(axes: Axes, drawn: Chart) -> None:
     if drawn.log_y:
         axes.set_yscale("log")
         _in_plain_figures(axes.yaxis)
+    if drawn.seconds:
+        axes.yaxis.set_major_formatter(lambda y, _: units.seconds(y, 2))
     if drawn.mark_x is not None:
         axes.axvline(drawn.mark_x, color=colours()["warn"], linewidth=1, linestyle=(0, (2, 2)))
     axes.grid(visible=True, axis="y", color=GREY, alpha=0.25, linewidth=0.7)

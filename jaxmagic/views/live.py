@@ -235,6 +235,7 @@ def _chart(chart: Chart) -> State:
         "logX": chart.log_x,
         "logY": chart.log_y,
         "mark": chart.mark_x,
+        "seconds": chart.seconds,
     }
 
 

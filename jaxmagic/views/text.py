@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import shutil
 import statistics
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise, zip_longest
 from typing import assert_never
@@ -58,20 +59,25 @@ def _page(page: Page, columns: int) -> Iterator[str]:
     if page.progress is not None:
         yield f"{_bar(page.progress, BAR, '░')} {units.percent(page.progress)}"
     for tab in page.tabs:
-        yield ""
-        if len(page.tabs) > 1:
-            yield _rule(visible(tab.title), columns)
-        yield from _tab(tab, columns)
+        if not waits(tab):
+            yield ""
+            if len(page.tabs) > 1:
+                yield _rule(visible(tab.title), columns)
+            yield from _tab(tab, columns)
+    yield from _waiting([tab for tab in page.tabs if waits(tab)])
     if page.notes:
         yield ""
     for note in page.notes:
         yield from block(note, columns)
 
 
+def _waiting(tabs: Sequence[Tab]) -> Iterator[str]:
+    if tabs:
+        yield from ("", "not made yet")
+    yield from _aligned([[visible(tab.title), visible(tab.hint)] for tab in tabs], ["left"] * 2)
+
+
 def _tab(tab: Tab, columns: int) -> Iterator[str]:
-    if waits(tab):
-        yield from textwrap.wrap(f"not made yet: {visible(tab.hint)}", columns)
-        return
     try:
         blocks = tab.blocks.get()
     except Exception as error:  # noqa: BLE001 - display never raises; the words say what went wrong
@@ -255,7 +261,7 @@ def _chart(chart: Chart, columns: int) -> Iterator[str]:
 def _points(chart: Chart) -> list[str]:
     titles = [visible(chart.x), *(visible(series.name or chart.y) for series in chart.series)]
     rows = [
-        [_coordinate(x), *(_figure(series.y[i]) for series in chart.series)]
+        [_coordinate(x), *(_height_of(series.y[i], chart) for series in chart.series)]
         for i, x in enumerate(chart.series[0].x if chart.series else ())
     ]
     return _aligned([titles, *rows], ["right"] * len(titles))
@@ -267,18 +273,18 @@ def _told(series: Series, chart: Chart) -> list[str]:
     finite = [y for y in series.y if math.isfinite(y)]
     if not finite:
         return [name, "", "no number"]
-    return [name, sparkline(series.y, log=chart.log_y), _range(series, finite)]
+    told = functools.partial(_height_of, chart=chart)
+    return [name, sparkline(series.y, log=chart.log_y), _range(series, finite, told)]
 
 
-def _range(series: Series, finite: Sequence[float]) -> str:
+def _range(series: Series, finite: Sequence[float], told: Callable[[float], str]) -> str:
     low, high = min(finite), max(finite)
     if series.points:
-        median = _figure(statistics.median(finite))
-        return f"{_figure(low)} to {_figure(high)}, median {median}"
+        return f"{told(low)} to {told(high)}, median {told(statistics.median(finite))}"
     known = [(x, y) for x, y in zip(series.x, series.y, strict=False) if math.isfinite(y)]
-    places = ", ".join(f"{_figure(y)} at {_coordinate(x)}" for x, y in (known[0], known[-1]))
+    places = ", ".join(f"{told(y)} at {_coordinate(x)}" for x, y in (known[0], known[-1]))
     ends = (known[0][1], known[-1][1])
-    beyond = [f"{word} {_figure(y)}" for word, y in (("lowest", low), ("highest", high)) if y not in ends]
+    beyond = [f"{word} {told(y)}" for word, y in (("lowest", low), ("highest", high)) if y not in ends]
     return "; ".join(filter(None, (places, ", ".join(beyond))))
 
 
@@ -305,8 +311,10 @@ def _height(value: float, low: float, high: float) -> str:
     return _HEIGHTS[min(int((value - low) / (high - low) * len(_HEIGHTS)), len(_HEIGHTS) - 1)]
 
 
-def _figure(value: float) -> str:
-    return "–" if math.isnan(value) else units.brief(value, 4)
+def _height_of(y: float, chart: Chart) -> str:
+    if math.isnan(y):
+        return "–"
+    return units.seconds(y) if chart.seconds else units.brief(y, 4)
 
 
 def _coordinate(x: float) -> str:

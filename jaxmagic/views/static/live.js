@@ -39,6 +39,14 @@ function figure(value) {
   return value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 12 : 5 });
 }
 
+const UNITS = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"], [1e-9, "ns"]];
+
+function duration(seconds) {
+  if (seconds == null || Number.isNaN(seconds)) return "–";
+  const [scale, unit] = UNITS.find(([scale]) => Math.abs(seconds) >= 0.9995 * scale) ?? UNITS[3];
+  return `${Number((seconds / scale).toPrecision(3)).toLocaleString("en")} ${unit}`;
+}
+
 // -- the page --------------------------------------------------------------------------------------
 
 class PageView {
@@ -567,14 +575,15 @@ class ChartPart {
     const series = [{ label: part.x, value: (_, x) => (x == null ? "–" : plain(x)) }];
     const bands = [];
     for (const each of part.series) {
-      series.push(line(each, colour(each.tone === "plain" ? "fg" : each.tone)));
+      series.push(line(each, colour(each.tone === "plain" ? "fg" : each.tone), told));
       if (!banded(each)) continue;
       const edge = { class: "jm-edge", stroke: "transparent", width: 0, points: { show: false } };
       series.push({ ...edge, label: `${each.name} low` }, { ...edge, label: `${each.name} high` });
       bands.push({ series: [series.length - 1, series.length - 2], fill: `color-mix(in srgb, ${colour(each.tone)} 18%, transparent)` });
     }
     const axis = { stroke: colour("muted"), font: "11px system-ui", grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
-    const values = (_, marks) => marks.map((y) => (y == null ? "" : figure(y)));
+    const told = part.seconds ? duration : figure;
+    const values = (_, marks) => marks.map((y) => (y == null ? "" : told(y)));
     return {
       width: this.width(),
       height: HEIGHT,
@@ -595,11 +604,11 @@ const banded = (series) => series.low !== "" && series.high !== "";
 const plain = (x) => String(Number(x.toPrecision(6)));
 const ticks = (_, marks) => marks.map((x) => (x == null ? "" : plain(x)));
 
-function line(series, stroke) {
+function line(series, stroke, told) {
   // The edges of a band are the two series after its line.
-  const told = (plot, y, i, at) =>
-    banded(series) && y != null ? `${figure(y)} (${figure(plot.data[i + 1][at])} to ${figure(plot.data[i + 2][at])})` : figure(y);
-  const drawn = { label: series.name, stroke, width: 1.8, value: told, points: { show: false }, pxAlign: 0 };
+  const value = (plot, y, i, at) =>
+    banded(series) && y != null ? `${told(y)} (${told(plot.data[i + 1][at])} to ${told(plot.data[i + 2][at])})` : told(y);
+  const drawn = { label: series.name, stroke, width: 1.8, value, points: { show: false }, pxAlign: 0 };
   if (series.dashed) drawn.dash = [5, 4];
   if (series.points) Object.assign(drawn, { paths: () => null, points: { show: true, size: 5, fill: stroke } });
   return drawn;
