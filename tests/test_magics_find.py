@@ -216,11 +216,40 @@ def test_a_users_own_variable_wins_over_a_type(scope):
     assert target.args[1] == 7
 
 
-def test_calls_inside_run_once(scope):
-    target = found("np.sort(count(np.zeros(3)))", scope)
+def test_calls_that_make_an_array_run_once(scope):
+    target = found("np.sort(count([1.0, 2.0]))", scope)
     target.function(*target.args)
     assert scope["count"].calls == 1
     assert inspect.getsource(target.function) == "def expression(count_1):\n    return np.sort(count_1)\n"
+
+
+def test_a_call_inside_a_maker_runs_once(scope):
+    target = found("np.sort(np.full(3, count(2.5)) + 1)", scope)
+    target.function(*target.args)
+    assert scope["count"].calls == 1
+    np.testing.assert_array_equal(target.args[0], np.full(3, 2.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "body"),
+    [
+        ("jnp.sqrt((jnp.ones(100) ** 2).sum())", "ones", "jnp.sqrt((ones ** 2).sum())"),
+        ("np.sort(np.random.rand(5)).sum()", "rand", "np.sort(rand).sum()"),
+        ("np.sort(-np.random.rand(5))[::2]", "rand", "np.sort(-rand)[::2]"),
+        ("np.sum(np.sort(np.zeros(3)))", "zeros", "np.sum(np.sort(zeros))"),
+        ("np.sort(np.random.rand(5).astype('f4'))", "rand", "np.sort(rand)"),
+        ("np.linalg.norm(np.asarray(np.arange(9.0).reshape(3, 3)))", "arange", "np.linalg.norm(arange)"),
+        ("np.sort(np.random.default_rng(0).random(5))", "random", "np.sort(random)"),
+        ("np.sort(draw.normal(np.zeros(3)))", "normal", "np.sort(normal)"),
+        ("jnp.sum(jax.random.normal(jax.random.key(0), (5,)))", "normal", "jnp.sum(normal)"),
+        ("np.sort(np.linspace(np.float64(0), 1.0, 5))", "linspace", "np.sort(linspace)"),
+        ("np.ones(len(np.zeros(3))) * 2", "ones", "ones * 2"),
+    ],
+)
+def test_what_makes_an_array_is_an_input_and_what_computes_on_it_is_looked_at(scope, text, names, body):
+    target = found(text, scope | {"draw": np.random.default_rng(0)})
+    assert inspect.getsource(target.function) == f"def expression({names}):\n    return {body}\n"
+    assert target.args[0].size in (3, 5, 9, 100)
 
 
 def test_names_of_a_function_around_the_magic_are_seen(scope):

@@ -24,14 +24,15 @@ from jaxmagic.errors import BadTarget
 from jaxmagic.magics import find
 from jaxmagic.magics.callee import names_callee, users_own
 from jaxmagic.magics.expression import Expression
-from jaxmagic.magics.parts import calls_run_once, is_chain
+from jaxmagic.magics.makers import calls_run_once
+from jaxmagic.magics.parts import is_chain
+from jaxmagic.magics.reporting import KEEP, reporting
 from jaxmagic.target import Target
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 T = TypeVar("T")
-_KEEP = "__jaxmagic_keep__"
 _MAY_AWAIT: int = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
@@ -244,14 +245,14 @@ def _keeping(
         kept[id(parts[i])] = value
         return value
 
-    before = shell.user_ns.get(_KEEP)
-    shell.user_ns[_KEEP] = keep
+    before = shell.user_ns.get(KEEP)
+    shell.user_ns[KEEP] = keep
     try:
-        yield _instrumented(last.tree, parts, node), kept
+        yield ast.copy_location(ast.Expr(value=reporting(last.tree, parts)), node), kept
     finally:
-        shell.user_ns.pop(_KEEP, None)
+        shell.user_ns.pop(KEEP, None)
         if before is not None:
-            shell.user_ns[_KEEP] = before
+            shell.user_ns[KEEP] = before
 
 
 def _parts(tree: ast.expr) -> list[ast.expr]:
@@ -262,31 +263,6 @@ def _parts(tree: ast.expr) -> list[ast.expr]:
         return list(calls)
     args = [arg.value if isinstance(arg, ast.Starred) else arg for arg in root.args]
     return [root.func, *args, *(keyword.value for keyword in root.keywords), *calls]
-
-
-def _instrumented(tree: ast.expr, parts: list[ast.expr], node: ast.Expr) -> ast.Expr:
-    order = {id(part): i for i, part in reversed(list(enumerate(parts)))}
-    places = {at: order[id(inner)] for at, inner in enumerate(ast.walk(tree)) if id(inner) in order}
-    clone = copy.deepcopy(tree)
-    marked = {id(inner): places[at] for at, inner in enumerate(ast.walk(clone)) if at in places}
-    return ast.copy_location(ast.Expr(value=_Reporting(marked).visit(clone)), node)
-
-
-class _Reporting(ast.NodeTransformer):
-    """Wraps marked nodes in a call that keeps their value; positions stay, so tracebacks do too."""
-
-    def __init__(self, marked: Mapping[int, int]) -> None:
-        self._marked = marked
-
-    def visit(self, node: ast.AST) -> Any:
-        number = self._marked.get(id(node))
-        self.generic_visit(node)
-        if number is None:
-            return node
-        function = ast.Name(id=_KEEP, ctx=ast.Load())
-        assert isinstance(node, ast.expr)
-        call = ast.Call(func=function, args=[ast.Constant(value=number), node], keywords=[])
-        return ast.fix_missing_locations(ast.copy_location(call, node))
 
 
 # -- what the body leaves to look at --------------------------------------------------------------

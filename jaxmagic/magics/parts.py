@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxmagic.magics.expression import Expression, free_names, fresh
+from jaxmagic.magics.makers import calls_run_once, independent_calls, made_by, makers
+from jaxmagic.magics.reporting import KEEP, reporting
 
 Scope = dict[str, Any]
-_SCOPED = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.IfExp, ast.BoolOp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,53 +111,24 @@ def _made(
     made: Mapping[int, Any],
 ) -> list[Input]:
     """Arrays that calls inside the expression make from no array: `np.random.rand(1000)`, once."""
-    from jaxmagic.analysis.arrays import is_input
-
     found = []
     for call in independent_calls(root, free, inputs):
-        value = made[id(call)] if id(call) in made else expression.value_of(call, scope)
-        if is_input(value):
-            found.append(Input(ast.unparse(call.func).rpartition(".")[2], value, (call,)))
+        values = made if id(call) in made else _values(expression, call, scope)
+        found += [Input(made_by(maker), values[id(maker)], (maker,)) for maker in makers(call, values, scope)]
     return found
 
 
-def independent_calls(root: ast.expr, free: Sequence[ast.Name], inputs: set[int]) -> list[ast.Call]:
-    """The outermost calls inside an expression that run exactly once and use none of its inputs."""
-    outside = {id(node) for node in free}
-    found: list[ast.Call] = []
-    within: set[int] = set()
-    for call in calls_run_once(root):
-        if id(call) not in within and _independent(call, outside, inputs):
-            found.append(call)
-            within |= {id(node) for node in ast.walk(call)}
+def _values(expression: Expression, call: ast.Call, scope: Scope) -> dict[int, Any]:
+    """Run a call once; what it and each call in it gave, by `id` of their nodes."""
+    calls = [call, *calls_run_once(call)]
+    found: dict[int, Any] = {}
+
+    def keep(i: int, value: Any) -> Any:
+        found[id(calls[i])] = value
+        return value
+
+    expression.value_of(reporting(call, calls), {**scope, KEEP: keep})
     return found
-
-
-def calls_run_once(root: ast.expr) -> list[ast.Call]:
-    """The calls inside an expression that run exactly once when it does, outer ones first."""
-    found: list[ast.Call] = []
-
-    def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.Call) and node is not root:
-            found.append(node)
-        if not isinstance(node, _SCOPED):
-            for child in ast.iter_child_nodes(node):
-                if child is not getattr(node, "func", None):
-                    visit(child)
-
-    visit(root)
-    return found
-
-
-def _independent(call: ast.Call, outside: set[int], inputs: set[int]) -> bool:
-    nodes = list(ast.walk(call))
-    bound = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.NamedExpr)
-    names = (node for node in nodes if isinstance(node, ast.Name))
-    return (
-        not any(id(node) in inputs for node in nodes)
-        and not any(isinstance(node, bound) for node in nodes)
-        and all(id(node) in outside for node in names)
-    )
 
 
 def _named_apart(expression: Expression, inputs: Sequence[Input]) -> list[Input]:
