@@ -3,8 +3,9 @@
 from contextlib import contextmanager, nullcontext
 
 from jaxmagic.bench.conditions import Load
-from jaxmagic.bench.instruments import Instruments, TimeIsUp
+from jaxmagic.bench.instruments import Instruments
 from jaxmagic.bench.sampling import Entrant, Record
+from jaxmagic.bench.stopwatch import TimeIsUp
 
 
 class Clock:
@@ -36,12 +37,17 @@ class Clock:
         finally:
             self.alarm = None
 
+    def within(self, work, seconds):
+        with self.cut_off(seconds):
+            return work()
+
     def tools(self, shuffle=lambda order: None, cuts=True, cores=1.0, others=0.0):
         """Instruments by this clock, on a machine that gives so many cores to us and to others."""
         return Instruments(
             now=self,
             shuffle=shuffle,
             cut_off=self.cut_off if cuts else lambda seconds: nullcontext(),
+            within=self.within if cuts else lambda work, seconds: work(),
             own_work=lambda: 0.0,
             worked=lambda: cores * self.seconds,
             load=lambda: Load(

@@ -64,6 +64,20 @@ def test_how_they_differ(expected, actual, where):
     assert difference(expected, actual).where == where
 
 
+@pytest.mark.parametrize("shape", [(500_000,), (2, 250_000), (250_000, 2), (3, 100_000, 2)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_large_arrays_are_compared_in_pieces(shape, order):
+    a = np.asarray(np.ones(shape), order=order)
+    b = a.copy()
+    last = tuple(length - 1 for length in shape)
+    b[last] = 2.0
+    found = compare(Outcome(result=a), Outcome(result=b))
+    place = ", ".join(map(str, last))
+    assert found.where == f"result[{place}]: 1 against 2, 1 of {a.size:,} values differ"
+    assert found.absolute == 1.0
+    assert compare(Outcome(result=a), Outcome(result=a.copy(order="C"))).ok
+
+
 def test_the_largest_errors_are_kept():
     found = difference(np.array([100.0, 1.0]), np.array([100.0 + 1e-7, 1.0]))
     assert found.ok

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jaxmagic.bench.instruments import TimeIsUp, cut_off, interrupts_heard, interrupts_held
+from jaxmagic.bench.instruments import interrupts_heard, interrupts_held
+from jaxmagic.bench.stopwatch import TimeIsUp, cut_off
 
 
 def spin():

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 import jaxmagic
+from jaxmagic.bench import inputs
 from jaxmagic.bench import race as bench
 from jaxmagic.bench.course import Course
 from jaxmagic.errors import BadTarget, CannotPort
@@ -198,11 +199,11 @@ def test_compiling_that_takes_long_is_cut_off_and_said_to_be(monkeypatch):
     compiled = jax.stages.Lowered.compile
     monkeypatch.setattr(jax.stages.Lowered, "compile", lambda self: go_on.wait(60) and compiled(self))
     try:
-        result = bench.run(Target(function=lambda x: jnp.sin(x), args=(jnp.ones(3),)), budget=0.6)
+        result = bench.run(Target(function=lambda x: jnp.sin(x), args=(jnp.ones(3),)), budget=2.0)
     finally:
         go_on.set()
     assert re.fullmatch(
-        r"cut off after 0.\d+ s, while XLA compiled it", result.contenders["jax.jit"].obstacle
+        r"cut off after 1.\d+ s, while XLA compiled it", result.contenders["jax.jit"].obstacle
     )
     assert result.contenders["jax"].typical is not None
 
@@ -350,6 +351,53 @@ def test_what_runs_over_its_time_is_cut_off_and_says_so():
     assert result.contenders["endless"].obstacle == "cut off after 2 s, in its first call"
     assert result.contenders["endless"].fix == "give it more time: --budget 8"
     assert clock() <= 2.4
+
+
+def test_a_first_call_that_hears_nothing_is_left_behind():
+    """Like a single call into compiled code."""
+    go_on = threading.Event()
+    functions = {"deaf": lambda: go_on.wait(60), "quick": lambda: True}
+    result = bench.run_labelled(functions, budget=1.0)
+    go_on.set()
+    assert result.contenders["deaf"].obstacle == "cut off after 1 s, in its first call"
+    assert result.contenders["quick"].typical is not None
+
+
+def test_a_call_that_grows_long_in_the_race_is_broken_off_and_the_others_go_on():
+    clock = Clock()
+    grows = clock.worker(lambda n: 0.001 if n < 300 else 30.0)
+    result = labelled(clock, grows=grows, steady=clock.worker(0.001))
+    assert clock() <= 2.4
+    assert "took far longer than those before" in result.contenders["grows"].obstacle
+    assert result.contenders["grows"].typical == pytest.approx(0.001)
+    assert result.contenders["steady"].typical == pytest.approx(0.001)
+
+
+def test_inputs_that_take_too_long_to_copy_are_said_to(monkeypatch):
+    clock, copy = Clock(), inputs.for_numpy
+    monkeypatch.setattr(inputs, "for_numpy", lambda tree: clock.pass_(5.0) or copy(tree))
+    target = Target(function=lambda x: np.sort(x), args=(np.ones(3),))
+    result = bench.run(target, budget=2.0, tools=clock.tools())
+    assert result.contenders["numpy"].obstacle == "cut off after 2 s, while its inputs were copied"
+    assert clock() <= 2.4
+
+
+def test_results_that_take_too_long_to_compare_are_not_claimed_to_agree(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("jaxmagic.bench.agreement.agreement", lambda *_: clock.pass_(30.0))
+    result = labelled(clock, a=clock.worker(0.001), b=clock.worker(0.001))
+    assert result.agreement.ok is None
+    assert result.agreement.where == "comparing the results took longer than was left"
+    assert clock() <= 2.4
+
+
+def test_inputs_are_copied_once_a_side(monkeypatch):
+    """Of gigabytes, every copy counts."""
+    copies, copy = [], inputs.for_numpy
+    monkeypatch.setattr(inputs, "for_numpy", lambda tree: copies.append(1) or copy(tree))
+    clock = Clock(tick=0.005)
+    bench.run(Target(function=lambda x: np.sort(x), args=(np.ones(3),)), tools=clock.tools(cuts=False))
+    assert len(copies) == 1
 
 
 def test_the_watcher_is_told_calmly():

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 
-from jaxmagic.bench.inputs import read
+from jaxmagic.bench.inputs import Array, pieces, read
 from jaxmagic.results import Agreement
 
 
@@ -132,42 +132,71 @@ def _kind(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
 
 
-def _shape(array: np.ndarray[Any, Any]) -> str:
+def _shape(array: Array) -> str:
     return "×".join(map(str, array.shape)) or "of a scalar"
 
 
-def _same_dtype(expected: Any, actual: Any, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+def _same_dtype(expected: Any, actual: Any, a: Array, b: Array) -> bool:
     """Equal dtypes; a Python number has only a kind."""
     python = not (hasattr(expected, "dtype") and hasattr(actual, "dtype"))
     return bool(a.dtype.kind == b.dtype.kind if python else a.dtype == b.dtype)
 
 
-def _compare_values(place: str, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> Difference:
+def _compare_values(place: str, a: Array, b: Array) -> Difference:
     if not (_is_number(a) and _is_number(b)):
         same = bool(np.array_equal(a, b))
         return Difference() if same else Difference(where=f"{place}: the values differ")
     if a.size == 0:
         return Difference()
     tolerance = _tolerance(a, b)
-    a, b = _widened(a), _widened(b)
-    special = ~(np.isfinite(a) & np.isfinite(b))
-    apart = np.where(special, 0.0, np.abs(np.where(special, 0, a) - np.where(special, 0, b)))
-    scale = float(np.max(np.abs(a), initial=0.0, where=~special))
-    astray = special & ~((a == b) | (np.isnan(a) & np.isnan(b)))
-    wrong = astray | (apart > tolerance * np.abs(np.where(special, 0, a)) + 0.1 * tolerance * scale)
-    absolute = math.inf if astray.any() else float(apart.max(initial=0.0))
+    scale = max(_largest(a[piece]) for piece in pieces(a))
+    parts = [
+        _compare_piece(a[piece], b[piece], tolerance * np.array([1, 0.1 * scale]), piece)
+        for piece in pieces(a)
+    ]
+    absolute = max(part.absolute for part in parts)
+    wrong = sum(part.wrong for part in parts)
     relative = absolute / scale if scale else (math.inf if absolute else 0.0)
-    where = _first_wrong(place, a, b, wrong) if wrong.any() else ""
+    first = next((part.first for part in parts if part.first is not None), None)
+    where = "" if first is None else _first_wrong(place, a, b, first, wrong)
     return Difference(absolute=absolute, relative=relative, where=where)
 
 
-def _first_wrong(
-    place: str, a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], wrong: np.ndarray[Any, Any]
-) -> str:
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """What a part of two arrays shows: the largest error, how many values differ, where the first does."""
+
+    absolute: float
+    wrong: int
+    first: tuple[int, ...] | None
+
+
+def _largest(a: Array) -> float:
+    """The largest finite size in an array."""
+    a = _widened(a)
+    return float(np.max(np.abs(a), initial=0.0, where=np.isfinite(a)))
+
+
+def _compare_piece(a: Array, b: Array, tolerances: Array, piece: tuple[slice, ...]) -> _Piece:
+    """Hold one part against the other; `tolerances` are the relative and the absolute one."""
+    a, b = _widened(a), _widened(b)
+    special = ~(np.isfinite(a) & np.isfinite(b))
+    apart = np.where(special, 0.0, np.abs(np.where(special, 0, a) - np.where(special, 0, b)))
+    astray = special & ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    relative, absolute = tolerances
+    wrong = astray | (apart > relative * np.abs(np.where(special, 0, a)) + absolute)
+    starts = [cut.start or 0 for cut in piece] + [0] * (a.ndim - len(piece))
+    return _Piece(
+        absolute=math.inf if astray.any() else float(apart.max(initial=0.0)),
+        wrong=int(wrong.sum()),
+        first=tuple(map(int, np.argwhere(wrong)[0] + starts)) if wrong.any() else None,
+    )
+
+
+def _first_wrong(place: str, a: Array, b: Array, index: tuple[int, ...], wrong: int) -> str:
     at = f"[{', '.join(map(str, index))}]" if index else ""
-    many = f", {int(wrong.sum()):,} of {wrong.size:,} values differ" if wrong.size > 1 else ""
-    return f"{place}{at}: {_number(a[index])} against {_number(b[index])}{many}"
+    many = f", {wrong:,} of {a.size:,} values differ" if a.size > 1 else ""
+    return f"{place}{at}: {_number(_widened(a[index]))} against {_number(_widened(b[index]))}{many}"
 
 
 def _number(value: Any) -> str:
@@ -180,7 +209,7 @@ def _number(value: Any) -> str:
     )
 
 
-def _is_number(array: np.ndarray[Any, Any]) -> bool:
+def _is_number(array: Array) -> bool:
     return array.dtype.kind in "biufc" or array.dtype.name in _SHORT_FLOATS
 
 
@@ -188,7 +217,7 @@ def _is_number(array: np.ndarray[Any, Any]) -> bool:
 _SHORT_FLOATS = frozenset(name for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2"))
 
 
-def _widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _widened(array: Array) -> Array:
     if array.dtype.kind == "c":
         return array.astype(np.complex128)
     return array.astype(
@@ -196,14 +225,14 @@ def _widened(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     )
 
 
-def _tolerance(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+def _tolerance(a: Array, b: Array) -> float:
     """The square root of the coarser side's rounding error; none for integers and booleans."""
     return max(math.sqrt(_rounding(side)) if _inexact(side) else 0.0 for side in (a, b))
 
 
-def _rounding(array: np.ndarray[Any, Any]) -> float:
+def _rounding(array: Array) -> float:
     return float(ml_dtypes.finfo(array.dtype).eps)  # type: ignore[no-untyped-call]  # ml_dtypes' own
 
 
-def _inexact(array: np.ndarray[Any, Any]) -> bool:
+def _inexact(array: Array) -> bool:
     return array.dtype.kind in "fc" or array.dtype.name in _SHORT_FLOATS

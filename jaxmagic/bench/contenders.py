@@ -19,8 +19,9 @@ from jaxmagic.analysis import devices
 from jaxmagic.analysis.inputs import is_jitted, plain
 from jaxmagic.bench import inputs, programs
 from jaxmagic.bench.agreement import Outcome
+from jaxmagic.bench.background import doing
 from jaxmagic.bench.captures import Lifted, lift
-from jaxmagic.bench.instruments import Instruments, TimeIsUp, in_background
+from jaxmagic.bench.instruments import Instruments
 from jaxmagic.bench.sampling import Entrant
 from jaxmagic.errors import BadTarget
 from jaxmagic.results import Memory, Port
@@ -30,6 +31,8 @@ Scope = Callable[[], AbstractContextManager[Any]]
 Reader = Callable[[Any, Mapping[str, Any]], Outcome]
 # Below this many seconds a call it matters what calling any compiled function costs.
 SHORT = 200e-6
+# What a side is doing that is cut off there.
+COPYING = "while its inputs were copied"
 # Seconds between two looks whether a first result is there.
 NAP = 20e-6
 
@@ -103,9 +106,9 @@ def of_value(read: Reader) -> Reader:
     return lambda result, changed: read(result[0], changed)
 
 
-def by_numpy(name: str, target: Target, tools: Instruments) -> Side:
-    """The function as it is, on NumPy copies of its inputs."""
-    return _by_call(name, target, inputs.for_numpy, tools, nullcontext)
+def by_numpy(name: str, target: Target, tools: Instruments, limited: Scope = nullcontext) -> Side:
+    """The function as it is, on NumPy copies of its inputs; the first are made in `limited`."""
+    return _by_call(name, target, inputs.for_numpy, tools, nullcontext, limited=limited)
 
 
 def eagerly(name: str, target: Target, read: Reader, tools: Instruments, scope: Scope) -> Side:
@@ -137,21 +140,28 @@ def _by_call(
     tools: Instruments,
     scope: Scope,
     read: Reader = as_returned,
+    limited: Scope = nullcontext,
 ) -> Side:
     lifted = lift(target.function)
     given = (target.args, dict(target.kwargs), lifted.values)
     with scope():
-        before, own = convert(given), convert(given)
-        call = _call(lifted, own)
         start = tools.now()
+        with doing(COPYING), limited():
+            own = convert(given)
+        call = _call(lifted, own)
+        called = tools.now()
         result = wait(_computed(call(), target.name))
-        seconds = tools.now() - start
-    changed = _changed(target, lifted, before, own)
+        seconds = tools.now() - called
+    with doing("while its inputs were looked at for changes"):
+        changed = _changed(target, lifted, given, own)
+    spoils = bool(changed) or _used_up(own)
     entrant = Entrant(
         name=name,
         prepare=lambda: _call(lifted, convert(given)),
         finish=finish_for(result),
-        spoils=bool(changed) or _used_up(own),
+        call=None if spoils else call,
+        spoils=spoils,
+        copying=called - start,
         # Only one call at a time finds its own captured arrays in the slots.
         input_bytes=sys.maxsize if changed.keys() & {*lifted.names} else inputs.size(given),
         scope=scope,
@@ -190,15 +200,20 @@ def _by_jit(
     traces: Callable[[Any], bool],
 ) -> Side:
     lifted = lift(target.function)
-    jitted, given = _jitted(target, lifted, traces)
+    with doing(COPYING):
+        jitted, given = _jitted(target, lifted, traces)
     stages, traced, compiled = _compile(jitted, given, tools.now)
-    own = wait(inputs.for_jax(given))
+    # A program that uses its inputs up gets copies of these, which are copies already.
+    fresh = inputs.for_jax if _donates(traced) else _itself
     start = tools.now()
+    with doing(COPYING):
+        own = wait(fresh(given))
+    copied = tools.now()
     result = wait(jitted(*own[0], **own[1]))
-    run = tools.now() - start
+    run = tools.now() - copied
 
     def prepare() -> Callable[[], Any]:
-        args, kwargs = inputs.for_jax(given)
+        args, kwargs = fresh(given)
         return functools.partial(jitted, *args, **kwargs)
 
     entrant = Entrant(
@@ -206,6 +221,7 @@ def _by_jit(
         prepare=prepare,
         finish=finish_for(result),
         spoils=_used_up(own),
+        copying=copied - start,
         input_bytes=inputs.size(given),
         scope=scope,
     )
@@ -226,6 +242,15 @@ def _by_jit(
         program=program,
         captured=lifted.folded,
     )
+
+
+def _donates(traced: Any) -> bool:
+    """Whether a program uses any of its inputs up."""
+    return any(leaf.donated for leaf in jax.tree_util.tree_leaves(traced.args_info))
+
+
+def _itself(given: Any) -> Any:
+    return given
 
 
 def _jitted(target: Target, lifted: Lifted, traces: Callable[[Any], bool]) -> tuple[Any, Any]:
@@ -250,16 +275,14 @@ def _compile(
 ) -> tuple[tuple[float, float, float], Any, Any]:
     """Trace, lower and compile: the seconds of each, the traced and the compiled program."""
     times = [now()]
-    traced = jitted.trace(*given[0], **given[1])
-    times.append(now())
-    lowered = traced.lower()
-    times.append(now())
-    try:
-        compiled = in_background(lowered.compile)
-    except TimeIsUp as up:
-        up.during = "while XLA compiled it"
-        raise
-    times.append(now())
+    with doing("while JAX traced it"):
+        traced = jitted.trace(*given[0], **given[1])
+        times.append(now())
+        lowered = traced.lower()
+        times.append(now())
+    with doing("while XLA compiled it"):
+        compiled = lowered.compile()
+        times.append(now())
     trace, lower, compiling = (after - before for before, after in itertools.pairwise(times))
     return (trace, lower, compiling), traced, compiled
 

@@ -18,10 +18,11 @@ from jaxmagic.bench import agreement, inputs, statistics
 from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.conditions import Load, conditions
 from jaxmagic.bench.contenders import Side
-from jaxmagic.bench.instruments import Instruments, TimeIsUp, interrupts_heard, interrupts_held
+from jaxmagic.bench.instruments import Instruments, interrupts_heard, interrupts_held
 from jaxmagic.bench.notes import CORES_OF, notes
 from jaxmagic.bench.sampling import Record, time_calls
 from jaxmagic.bench.sampling import race as take_turns
+from jaxmagic.bench.stopwatch import TimeIsUp
 from jaxmagic.errors import JaxmagicError
 from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Note, Port, Value
 from jaxmagic.target import Target
@@ -29,11 +30,15 @@ from jaxmagic.target import Target
 Watch = Callable[[Benchmark, float], None]
 
 NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
-# Seconds between two reports; shares of the budget: that a race may run over, that a side gets after
-# another one's single call has used it all up, below which it is not worth to start one, and that is
-# waited for the process to become quiet; cores that count as quiet.
+# Seconds between two reports. Shares of the budget: that the first calls may run over, comparing, and the
+# last turns; that a call which began in time gets before it is broken off; that a side gets after another
+# one's single call has used it all up; below which it is not worth to start one; that is waited for the
+# process to become quiet. Cores that count as quiet.
 CALM = 0.25
-OVERRUN = 0.12
+OVERRUN = 0.05
+COMPARING = 0.1
+LAST_TURNS = 0.04
+BROKEN_OFF = 0.1
 GRACE = 0.1
 LEAST = 0.02
 WAITING = 0.1
@@ -113,7 +118,15 @@ class Course:
         """What JAX runs in: 64 bits where they are needed, else as the user set it."""
         return scope_for(self.wide)
 
-    def add(self, name: str, make: Callable[[], Side], *, share: float = 1.0, grace: float = GRACE) -> None:
+    def add(
+        self,
+        name: str,
+        make: Callable[[], Side],
+        *,
+        share: float = 1.0,
+        grace: float = GRACE,
+        spared: float = 0.0,
+    ) -> None:
         """Make a side ready; when that fails or takes too long, it is out, and it is said why.
 
         Args:
@@ -121,16 +134,18 @@ class Course:
             make: does it.
             share: of the budget, that it may take.
             grace: of the budget, that it gets when a single call of another has used it up.
+            spared: of the budget, that it leaves to those who come after it.
         """
         overrun = grace if any(side.first_call > self.budget for side in self.sides.values()) else 0.0
-        left = max(self.left + OVERRUN * self.budget, overrun * self.budget)
+        left = max(self.left + (OVERRUN - spared) * self.budget, overrun * self.budget)
         seconds = min(left, share * self.budget)
         if seconds < LEAST * self.budget:
             self.out[name] = not_started(name, self.budget)
             return
         try:
-            with self.tools.cut_off(seconds):
-                self.sides[name] = make()
+            until = self.tools.now() + seconds
+            self.sides[name] = self.tools.within(make, seconds)
+            with self.tools.cut_off(max(until - self.tools.now(), LEAST * self.budget)):
                 self.again(name)
         except TimeIsUp as up:
             if name not in self.sides:
@@ -143,7 +158,7 @@ class Course:
     def again(self, name: str) -> None:
         """A second call, where there is time: what a call takes, and whether results are random."""
         side = self.sides[name]
-        if side.expected > self.left / 4:
+        if Record.of(side.entrant, side.expected).turn > self.left / 4:
             return
         kept: list[Any] = []
 
@@ -152,7 +167,7 @@ class Course:
             return kept[0]
 
         with side.entrant.scope():
-            call = side.entrant.prepare()
+            call = side.entrant.call or side.entrant.prepare()
             seconds = time_calls(side.entrant, [keeping], self.tools.now)
         if name == self.order[0] and side.outcome is not None:
             first = Outcome(result=side.outcome.result)
@@ -167,14 +182,24 @@ class Course:
             dtypes = {name: agreement.dtypes(outcome.result) for name, outcome in outcomes.items()}
             self.agreement = Agreement(ok=None, dtypes=dtypes, where=RANDOM)
         elif outcomes:
-            self.agreement = agreement.agreement(outcomes, self.references)
-            self.excuse_chaos(outcomes[next(iter(outcomes))])
+            self.hold_against_each_other(outcomes)
         self.sides = {name: replace(side, outcome=None) for name, side in self.sides.items()}
+
+    def hold_against_each_other(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Say how the outcomes agree, unless they are so large that it takes too long."""
+        try:
+            with self.tools.cut_off(max(self.left + COMPARING * self.budget, GRACE * self.budget)):
+                self.agreement = agreement.agreement(outcomes, self.references)
+                self.excuse_chaos(outcomes[next(iter(outcomes))])
+        except TimeIsUp:
+            self.agreement = Agreement(ok=None, where="comparing the results took longer than was left")
 
     def excuse_chaos(self, reference: Outcome) -> None:
         """A difference that rounding the inputs makes on NumPy alone is none."""
         found = self.agreement
         if found.ok is not False or self.nudged is None or not _is_rounding(found):
+            return
+        if self.sides[self.order[0]].expected > self.budget / 2:  # a long call is not repeated
             return
         moved = agreement.compare(reference, self.nudged()).relative
         if (found.max_rel_error or 0.0) <= CHAOS * moved:
@@ -202,11 +227,16 @@ class Course:
         """The race itself, in what is left of the budget."""
         ready = [name for name in self.order if name in self.sides]
         self.records = {
-            name: Record(entrant=self.sides[name].entrant, expected=self.sides[name].expected)
-            for name in ready
+            name: Record.of(self.sides[name].entrant, self.sides[name].expected) for name in ready
         }
-        until = max(self.start + self.budget, self.tools.now() + OVERRUN / 3 * self.budget)
-        take_turns(list(self.records.values()), until=until, tools=self.tools, report=self.report)
+        until = max(self.start + self.budget, self.tools.now() + LAST_TURNS * self.budget)
+        take_turns(
+            list(self.records.values()),
+            until=until,
+            latest=until + BROKEN_OFF * self.budget,
+            tools=self.tools,
+            report=self.report,
+        )
         prints = [f"`{name}`" for name, record in self.records.items() if record.printed.wrote]
         if prints:
             text = f"Printing is in the time of {', '.join(prints)}, but shown for the first calls only."
@@ -268,12 +298,20 @@ class Course:
         )
         if record is None or record.failure is None:
             return made
-        failed = obstacle(name, record.failure, self.target)
+        failed = self.failed(name, record.failure)
         return replace(
             made, obstacle=failed.obstacle, fix=failed.fix, span=failed.span, excerpt=failed.excerpt
         )
 
+    def failed(self, name: str, failure: BaseException) -> Contender:
+        """A side whose last call raised, or had to be broken off."""
+        if isinstance(failure, TimeIsUp):
+            return Contender(name=name, obstacle=OVERLONG)
+        assert isinstance(failure, Exception)
+        return obstacle(name, failure, self.target)
 
+
+OVERLONG = "its last call took far longer than those before and was broken off; its times are of those"
 RANDOM = "the results are random: two runs of the same code differ"
 
 

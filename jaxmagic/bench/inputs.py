@@ -14,9 +14,10 @@ from jaxmagic.analysis.arrays import random_numbers
 from jaxmagic.analysis.inputs import DTYPES
 from jaxmagic.target import ArrayType
 
+Array = np.ndarray[Any, Any]
 Leaf = Callable[[Any], Any]
-# Bytes that are compared at a time.
-PIECE = 1_000_000
+# Bytes that are copied, and compared, at a time: between two of them a race can be stopped.
+PIECE = 200_000
 
 
 def for_numpy(tree: Any) -> Any:
@@ -101,15 +102,35 @@ def _readable(tree: Any) -> list[Any]:
     return [*arrays(tree), *(read(leaf) for leaf in leaves if is_foreign(leaf))]
 
 
-def _same(a: Any, b: Any) -> bool:
-    if _is_of_objects(a) or isinstance(a, jax.Array):
+def _same(before: Any, after: Any) -> bool:
+    if _is_of_objects(before) or isinstance(after, jax.Array):
         return True
-    if a.shape != b.shape or a.dtype != b.dtype:
+    if before.shape != after.shape or before.dtype != after.dtype:
         return False
-    left, right = (np.ascontiguousarray(side).reshape(-1) for side in (a, b))
-    step = max(1, PIECE // max(a.dtype.itemsize, 1))
-    pieces = range(0, left.size, step)
-    return all(left[at : at + step].tobytes() == right[at : at + step].tobytes() for at in pieces)
+    a, b = np.asarray(before), np.asarray(after)
+    return all(a[piece].tobytes() == b[piece].tobytes() for piece in pieces(a))
+
+
+def pieces(array: Array) -> Iterator[tuple[slice, ...]]:
+    """Where an array's parts of about `PIECE` bytes lie, cut along its longest axis."""
+    if array.nbytes <= PIECE:
+        yield (slice(None),) * array.ndim
+        return
+    axis = int(np.argmax(array.shape))
+    length = array.shape[axis]
+    step = max(1, PIECE * length // array.nbytes)
+    for at in range(0, length, step):
+        yield (*(slice(None),) * axis, slice(at, at + step))
+
+
+def _copied(array: Array) -> Array:
+    """A copy in the same memory order."""
+    made = np.empty_like(array)
+    if type(made) is not np.ndarray or _is_of_objects(array):
+        return array.copy(order="K")
+    for piece in pieces(array):
+        made[piece] = array[piece]
+    return made
 
 
 def _is_of_objects(array: Any) -> bool:
@@ -130,9 +151,9 @@ def _map(change: Leaf, tree: Any) -> Any:
 
 def _to_numpy(leaf: Any) -> Any:
     if isinstance(leaf, np.ndarray):
-        return leaf.copy(order="K")
+        return _copied(leaf)
     if isinstance(leaf, jax.Array):
-        return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else np.array(leaf)
+        return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else _copied(np.asarray(leaf))
     return _private(leaf)
 
 

@@ -17,8 +17,9 @@ from jaxmagic.analysis.inputs import plain
 from jaxmagic.bench import agreement, contenders, inputs, programs
 from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.captures import on_numpy, uses_jax
-from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, obstacle, scope_for
-from jaxmagic.bench.instruments import Instruments, TimeIsUp
+from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, cut_off, obstacle, scope_for
+from jaxmagic.bench.instruments import Instruments
+from jaxmagic.bench.stopwatch import TimeIsUp
 from jaxmagic.errors import BadTarget, CannotPort
 from jaxmagic.port import guard
 from jaxmagic.port.drive import drive
@@ -28,12 +29,16 @@ from jaxmagic.target import Target
 
 Others = Callable[[Course, Target], None]
 
-# The shares of the budget that the port, and the first calls of the eager side, may take; and what
+# The shares of the budget that the port, and the first calls of the eager side, may take, and what jit
+# leaves to them; what a contender leaves to each later one, and to all of them at most; and what
 # jit gets when one call of NumPy has used it all up, for then one really wants to know. A port looks at
 # about so many calls.
 PORT_SHARE = 0.5
 PORT_CALLS = 4
 EAGER_SHARE = 0.2
+EAGER_SPARED = 0.25
+LATER_SPARED = 0.05
+MOST_SPARED = 0.25
 JIT_GRACE = 1.0
 
 
@@ -45,7 +50,13 @@ def is_jax(target: Target) -> bool:
 
 def numpy_code(course: Course, others: Others) -> None:
     """NumPy code: the function as it is, and the others on its port."""
-    numpy = contenders.by_numpy(NUMPY, course.target, course.tools)
+    try:
+        numpy = contenders.by_numpy(
+            NUMPY, course.target, course.tools, lambda: course.tools.cut_off(course.left)
+        )
+    except TimeIsUp:
+        course.out[NUMPY] = cut_off(NUMPY, course.budget, course.budget, contenders.COPYING)
+        return
     course.sides[NUMPY] = numpy
     announce(course, numpy.first_call)
     course.again(NUMPY)
@@ -75,8 +86,9 @@ def jax_code(course: Course, others: Others) -> None:
 def labelled(course: Course, functions: Mapping[str, Callable[..., Any]]) -> None:
     """Callables by their labels, each as it is."""
     course.order = tuple(functions)
-    for name, function in functions.items():
-        course.add(name, _as_is(course, name, function))
+    for later, (name, function) in zip(reversed(range(len(functions))), functions.items(), strict=True):
+        spared = min(MOST_SPARED, LATER_SPARED * later)
+        course.add(name, _as_is(course, name, function), spared=spared)
 
 
 def _as_is(course: Course, name: str, function: Callable[..., Any]) -> Callable[[], contenders.Side]:
@@ -87,7 +99,9 @@ def _as_is(course: Course, name: str, function: Callable[..., Any]) -> Callable[
 def op_by_op_and_jit(course: Course, target: Target) -> None:
     """The function on JAX, without and with jit."""
     read, tools, scope = _reader(course), course.tools, course.scope
-    course.add(JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE)
+    course.add(
+        JIT, lambda: contenders.by_jit(JIT, target, read, tools, scope), grace=JIT_GRACE, spared=EAGER_SPARED
+    )
     course.add(EAGER, lambda: _eagerly(course, EAGER, target, scope), share=EAGER_SHARE)
 
 
@@ -125,7 +139,9 @@ def _on_one_device(course: Course, target: Target, name: str) -> None:
             yield
 
     jit, eager = device_sides(name)
-    course.add(jit, lambda: contenders.by_jit(jit, target, read, tools, scope), grace=JIT_GRACE)
+    course.add(
+        jit, lambda: contenders.by_jit(jit, target, read, tools, scope), grace=JIT_GRACE, spared=EAGER_SPARED
+    )
     course.add(eager, lambda: _eagerly(course, eager, target, scope), share=EAGER_SHARE)
 
 
@@ -220,14 +236,21 @@ def ported(course: Course) -> Port:
     own = _numpys_own(target.function)
     if own is not None:
         return own
-    expected = course.sides[NUMPY].expected
-    if PORT_CALLS * expected > seconds:
-        return _by_names(course, f"a call of {expected:.2g} s is too long to port the code from runs of it")
+    side = course.sides[NUMPY]
+    if PORT_CALLS * (side.expected + side.entrant.copying) > seconds:
+        return _by_names(course, _too_long(side))
     try:
         with course.tools.cut_off(seconds):
             return drive(target.function, target.args, target.kwargs, prove=False)
     except TimeIsUp:
         return _by_names(course, f"the port was cut off after {seconds:.2g} s")
+
+
+def _too_long(side: contenders.Side) -> str:
+    """Why there is no port from runs of the code."""
+    copying, call = side.entrant.copying, side.expected
+    what = f"copying the inputs takes {copying:.2g} s," if copying > call else f"a call of {call:.2g} s is"
+    return f"{what} too long to port the code from runs of it"
 
 
 def _by_names(course: Course, why: str) -> Port:

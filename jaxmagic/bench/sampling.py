@@ -15,6 +15,7 @@ from itertools import repeat
 from typing import Any
 
 from jaxmagic.bench.instruments import Instruments, Sink, garbage_held
+from jaxmagic.bench.stopwatch import TimeIsUp
 
 BATCHES = 8
 FEWEST_BATCHES = 3
@@ -27,6 +28,8 @@ SAMPLES_A_BLOCK = 8
 WARMING = 0.05
 # Inputs copied ahead for one sample of a function that spoils its inputs, at most.
 COPIES_BYTES = 64e6
+# Seconds that a block gets at least before it is broken off.
+LEAST = 0.001
 # Calls in one sample at most, and where the last sample took no time at all by the clock.
 MOST_CALLS = 1_000_000
 TIMELESS_CALLS = 1_000
@@ -42,7 +45,9 @@ class Entrant:
         name: as in the result.
         prepare: gives a call on inputs of its own; never timed.
         finish: waits until a result is really there; None when it is there on return.
+        call: a call that is prepared already; None where a call spoils its inputs.
         spoils: whether a call changes or uses up its inputs, so that each needs fresh ones.
+        copying: seconds that it took to prepare one.
         input_bytes: what one set of inputs takes.
         scope: what preparing and calling it happen in.
     """
@@ -50,7 +55,9 @@ class Entrant:
     name: str
     prepare: Callable[[], Call]
     finish: Callable[[Any], Any] | None = None
+    call: Call | None = None
     spoils: bool = False
+    copying: float = 0.0
     input_bytes: int = 0
     scope: Callable[[], AbstractContextManager[Any]] = nullcontext
 
@@ -65,9 +72,10 @@ class Record:
         spent: seconds that its blocks took, in all.
         worked: seconds that cores worked in them.
         batches: its samples, in seconds a call.
-        failure: what it raised in its last block.
+        failure: what it raised in its last block; TimeIsUp where a call had to be broken off.
         printed: takes what it prints meanwhile.
         call: on inputs that all its calls share, unless it spoils them.
+        copying: seconds that preparing its next call will take.
     """
 
     entrant: Entrant
@@ -75,9 +83,21 @@ class Record:
     spent: float = 0.0
     worked: float = 0.0
     batches: list[list[float]] = field(default_factory=list)
-    failure: Exception | None = None
+    failure: Exception | TimeIsUp | None = None
     printed: Sink = field(default_factory=Sink)
     call: Call | None = None
+    copying: float = 0.0
+
+    @classmethod
+    def of(cls, entrant: Entrant, expected: float) -> Record:
+        """Of an entrant that is ready."""
+        copying = entrant.copying if entrant.spoils else 0.0
+        return cls(entrant=entrant, expected=expected, call=entrant.call, copying=copying)
+
+    @property
+    def turn(self) -> float:
+        """Seconds that preparing and making its next call will take."""
+        return self.expected + self.copying
 
     @property
     def cores(self) -> float | None:
@@ -105,19 +125,30 @@ def time_calls(entrant: Entrant, calls: Iterable[Call], now: Callable[[], float]
 
 
 def race(
-    records: Sequence[Record], *, until: float, tools: Instruments, report: Callable[[], None] = lambda: None
+    records: Sequence[Record],
+    *,
+    until: float,
+    tools: Instruments,
+    latest: float = math.inf,
+    report: Callable[[], None] = lambda: None,
 ) -> None:
     """Fill the records with samples, one list a batch, until the clock shows `until`.
 
     An entrant that raises is out, with its failure; what takes longer than is left is not
-    started. `report` is called after every round.
+    started, and what still runs when the clock shows `latest` is broken off. `report` is called after
+    every round.
     """
     start = tools.now()
     batches = _batches(until - start, len(records))
     for batch in range(batches):
         for record in records:
             record.batches.append([])
-        _batch(records, _Slot(start=start, until=until, share=(batch + 1) / batches), tools, report)
+        _batch(
+            records,
+            _Slot(start=start, until=until, latest=latest, share=(batch + 1) / batches),
+            tools,
+            report,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +157,7 @@ class _Slot:
 
     start: float
     until: float
+    latest: float
     share: float
 
     @property
@@ -147,7 +179,7 @@ def _batch(records: Sequence[Record], slot: _Slot, tools: Instruments, report: C
         length = _block_length(slot.end - began, len(order))
         sample = _sample_length(order, length)
         ran = [
-            _block(record, length, sample, tools)
+            _block(record, slot, length, sample, tools)
             for record in order
             if _may_run(record, order, slot, length, tools)
         ]
@@ -173,29 +205,34 @@ def _block_length(seconds: float, entrants: int) -> float:
 
 def _may_run(record: Record, field: Sequence[Record], slot: _Slot, length: float, tools: Instruments) -> bool:
     """Whether a block still fits; a slow entrant gets its turns as its share of the time grows."""
-    if tools.now() + record.expected > slot.until:
+    if tools.now() + record.turn > slot.until:
         return False
-    if record.expected <= length:
+    if record.turn <= length:
         return True
     others = [other for other in field if other is not record]
     share = _share(others, slot.until - slot.start)
-    return record.spent + record.expected <= slot.share * share
+    return record.spent + record.turn <= slot.share * share
 
 
 def _share(others: Sequence[Record], seconds: float) -> float:
     """What is left for one entrant when each of the others has what it needs, an equal part at most."""
     equal = seconds / (len(others) + 1)
-    needs = (min(equal, BATCHES * max(other.expected, SHORTEST_BLOCK)) for other in others)
+    needs = (min(equal, BATCHES * max(other.turn, SHORTEST_BLOCK)) for other in others)
     return seconds - math.fsum(needs)
 
 
-def _block(record: Record, length: float, sample: float, tools: Instruments) -> bool:
+def _block(record: Record, slot: _Slot, length: float, sample: float, tools: Instruments) -> bool:
     """Sample one entrant for about `length` seconds; whether that worked."""
     start, worked = tools.now(), tools.worked()
     try:
-        with garbage_held(), redirect_stdout(record.printed), record.entrant.scope():
+        with (
+            tools.cut_off(max(slot.latest - start, LEAST)),
+            garbage_held(),
+            redirect_stdout(record.printed),
+            record.entrant.scope(),
+        ):
             _fill(record, start + length, sample, tools.now)
-    except Exception as failure:  # noqa: BLE001 - whatever a user's function raises ends its race only
+    except (Exception, TimeIsUp) as failure:  # noqa: BLE001 - whatever a user's function raises ends its race only
         record.failure = failure
     record.spent += tools.now() - start
     record.worked += tools.worked() - worked
@@ -214,6 +251,8 @@ def _fill(record: Record, end: float, sample: float, now: Callable[[], float]) -
         if began >= warm_at:
             record.batches[-1].append(seconds / repeats)
         ended = now()
+        if record.entrant.spoils:
+            record.copying = max(0.0, ended - began - seconds) / repeats
         if ended <= began or (ended + (ended - began) > end and record.batches[-1]):
             return
 
