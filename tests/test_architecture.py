@@ -52,6 +52,14 @@ def typing_only(tree):
     return {id(inner) for block in blocks for statement in block.body for inner in ast.walk(statement)}
 
 
+def by_name(node):
+    """Whether a node is `import_module("…")`, however it is reached, or `__import__("…")`."""
+    if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+        return False
+    called = ast.unparse(node.func)
+    return called.rpartition(".")[2] in ("import_module", "__import__")
+
+
 def imports(path, top_level_only=False):
     """(module, at run time) of every import statement in a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -63,6 +71,8 @@ def imports(path, top_level_only=False):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif by_name(node):
+            names = [node.args[0].value]
         else:
             continue
         yield from ((name, id(node) not in skipped) for name in names)
@@ -83,6 +93,10 @@ def test_imports_go_one_way_and_foreign_libraries_stay_home(path):
             assert allowed or not at_run_time, f"{here} imports {name}"
         if name.startswith(PRIVATE):
             assert here == SEAM, f"{here} imports {name}: only {SEAM} may"
+
+
+def test_an_import_by_name_is_one_too():
+    assert ("optax", True) in imports(ROOT / "demo" / "fit.py")
 
 
 def test_no_import_cycles():

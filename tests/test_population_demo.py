@@ -1,5 +1,6 @@
 """The demo around the model: its page, its sliders, its answers, and what a terminal shows."""
 
+import inspect
 import io
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -8,13 +9,13 @@ import numpy as np
 import pytest
 
 import jaxmagic
-from jaxmagic.demo import app, fit, fitted
+from jaxmagic.demo import app, fit, fitted, population, sliders
 from jaxmagic.demo.census import census
-from jaxmagic.demo.forecast import forecast
+from jaxmagic.demo.forecast import forecast, packed
 from jaxmagic.demo.page import page, people
 from jaxmagic.pages.blocks import Chart, Code, Table
 
-CITY = {slider.name: slider.start for slider in app.SLIDERS[:-1]} | {"start": app.START}
+CITY = {slider.name: slider.start for slider in sliders.SLIDERS[:-1]} | {"start": app.START}
 
 
 def plain(words):
@@ -22,7 +23,7 @@ def plain(words):
 
 
 def shown(year=2040, **change):
-    return page(forecast(app.YEARS, **CITY | change), year, "source")
+    return page(forecast(app.YEARS, **CITY | change), year)
 
 
 def demo(year=2040, **change):
@@ -88,24 +89,24 @@ def test_without_any_effect_the_bars_are_empty():
 
 
 def test_the_model_is_shown():
-    (code,) = shown().tabs[1].blocks.get()
-    assert code == Code(text="source")
+    (code,) = shown().tabs[-1].blocks.get()
+    assert code == Code(text=inspect.getsource(population))
 
 
 # -- the sliders ----------------------------------------------------------------------------------
 
 
 def test_every_slider_stands_on_one_of_its_steps():
-    for slider in app.SLIDERS:
+    for slider in sliders.SLIDERS:
         assert slider.around(slider.start).step == slider.step
         assert slider.low <= slider.start <= slider.high
 
 
 def test_a_slider_makes_room_for_the_value_that_it_is_given():
-    birth = app.SLIDERS[0]
+    birth = sliders.SLIDERS[0]
     assert birth.around(0.08).high == 0.08
     assert birth.around(0.0213).step == "any"
-    assert app.SLIDERS[2].around(-50_000.0).low == -50_000
+    assert sliders.SLIDERS[2].around(-50_000.0).low == -50_000
 
 
 def test_no_slider_can_be_moved_to_a_city_that_cannot_be():
@@ -118,9 +119,9 @@ def test_no_slider_can_be_moved_to_a_city_that_cannot_be():
 
 
 def test_every_preset_is_a_city_that_the_sliders_can_reach():
-    for _, place in app.PRESETS:
+    for _, place in sliders.PRESETS:
         for name, value in place.items():
-            slider = next(slider for slider in app.SLIDERS if slider.name == name)
+            slider = next(slider for slider in sliders.SLIDERS if slider.name == name)
             assert slider.around(value) == replace(slider, start=value)
         forecast(app.YEARS, **CITY | place)
 
@@ -155,6 +156,30 @@ def test_a_city_that_cannot_be_is_refused_with_the_reason():
 def test_a_question_that_makes_no_sense_is_refused_and_raises_nothing(city):
     ((content, _),) = answers(demo(), {"ask": 1, "city": city})
     assert content["refused"]
+
+
+def test_a_slider_s_whole_track_is_computed_at_once():
+    question = {"along": "birth", "number": 3, "city": CITY, "low": 0.0, "high": 0.05, "places": 101}
+    ((content, (figures,)),) = answers(demo(), question)
+    assert content == question
+    rows = np.frombuffer(figures, "<f4").reshape(101, 6, len(app.YEARS))
+    one = np.frombuffer(packed(forecast(app.YEARS, **CITY | {"birth": 0.03})), "<f4").reshape(6, -1)
+    np.testing.assert_array_equal(rows[60], one)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"low": -1.0}, {"along": "luck"}, {"places": 0}, {"places": "x"}, {"city": None}, {"high": None}],
+)
+def test_a_track_that_makes_no_sense_is_not_computed(change):
+    question = {"along": "birth", "number": 3, "city": CITY, "low": 0.0, "high": 0.05, "places": 3} | change
+    assert answers(demo(), question) == []
+
+
+def test_no_more_places_are_computed_than_a_track_has():
+    question = {"along": "birth", "number": 3, "city": CITY, "low": 0.0, "high": 0.05, "places": 10**9}
+    ((content, _),) = answers(demo(), question)
+    assert content["places"] == app.MOST_PLACES
 
 
 @pytest.mark.parametrize("message", [{"nudge": 3}, {}, {"other": 1}])
@@ -222,7 +247,7 @@ def test_the_fit_goes_one_stretch_for_each_question_and_says_when_it_is_done(fit
     content, (figures,) = answers(fitting, {"fit": 1})[0]
     assert content["step"] == fit.AT_ONCE
     assert content["loss"] < first["loss"]
-    assert figures == app.packed(forecast(result.years, **content["city"]))
+    assert figures == packed(forecast(result.years, **content["city"]))
     while "ended" not in content:
         last, content = content, answers(fitting, {"fit": 1})[0][0]
     assert content == {"fitted": 1, "ended": "done"}
@@ -253,9 +278,11 @@ def test_the_sliders_of_a_fit_have_room_and_its_years(fitting, result):
 
 def test_counts_print_a_page_with_the_fit_and_what_it_rests_on(result, capsys):
     jaxmagic.population((result.city.years, result.city.counts), held_out=2)
-    text = capsys.readouterr().out
-    assert text.startswith("The fit gives 2050 ")
-    assert "Death is held at 0.87 %" in text
+    text = " ".join(capsys.readouterr().out.split())
+    assert text.startswith("Fitted to 11 counts from 1900 to 2000, the curve reaches ")
+    assert "death is held at 0.87 % a year instead of being made up" in text
+    assert "In 2010, which the fit never saw, " in text
+    assert "The forecast for 2050 hangs most on the " in text
 
 
 def test_what_the_fit_finds_cannot_be_given():

@@ -2,96 +2,36 @@
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import partial
 from os import PathLike, fspath
 from typing import Any, TypeAlias
 
 import anywidget
+import ipywidgets
 import numpy as np
 import numpy.typing as npt
 import traitlets
 
-from jaxmagic.demo import fit, fitted
-from jaxmagic.demo import population as model
+from jaxmagic.demo import fit, fitpage, fitted, page
 from jaxmagic.demo.census import Census, census, read
-from jaxmagic.demo.forecast import Floats, Forecast, forecast
-from jaxmagic.demo.page import page
+from jaxmagic.demo.forecast import Forecast, forecast, packed, packed_along
+from jaxmagic.demo.sliders import PRESETS, SLIDERS, YEAR, presets_of_fit, sliders
 from jaxmagic.errors import JaxmagicError
 from jaxmagic.magics import display
+from jaxmagic.pages.blocks import Page, Tab, Words
 from jaxmagic.views import assets, bundle
+from jaxmagic.views.live import PageView
 
 YEARS = np.arange(2020, 2101)
-YEAR = 2040
 START = 3e5
-# Deaths a year for each inhabitant of the United States in 2019: 869.7 for every 100,000 (National Center
-# for Health Statistics, "Deaths: Final Data for 2019").
+# Deaths a year for each inhabitant of the United States in 2019: 869.7 for every 100,000 (J. Xu, S. Murphy,
+# K. Kochanek, E. Arias, "Deaths: Final Data for 2019", National Vital Statistics Reports 70(8), 2021).
 DEATH = 0.008697
+MOST_PLACES = 500  # of a slider that are computed ahead
 
 Data: TypeAlias = str | PathLike[str] | tuple[npt.ArrayLike, npt.ArrayLike]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slider:
-    """A slider of the demo.
-
-    Args:
-        name: what it sets.
-        label: what stands before it.
-        low: its smallest value.
-        high: its largest value.
-        step: what an arrow key moves it by, or "any".
-        start: where it stands at first.
-        written: how its value is written: "percent", "migration", "people" or "year".
-        help: what the value means.
-    """
-
-    name: str
-    label: str
-    low: float
-    high: float
-    step: float | str
-    start: float
-    written: str
-    help: str
-
-    def around(self, value: float, least: float = -math.inf) -> Slider:
-        """The same slider, starting from a value, wide and fine enough for it, and nowhere below `least`."""
-        return replace(
-            self,
-            low=max(min(self.low, value), least),
-            high=max(self.high, value),
-            step=self.step if self._stops_at(value) else "any",
-            start=value,
-        )
-
-    def _stops_at(self, value: float) -> bool:
-        steps = (value - self.low) / float(self.step)
-        return steps >= 0 and math.isclose(steps, round(steps), abs_tol=1e-6)
-
-
-_ROWS = (
-    ("birth", "birth rate", 0, 0.05, 0.0005, 0.036, "percent", "births a year, as a share of the people"),
-    ("death", "death rate", 0, 0.05, 0.0005, 0.008, "percent", "deaths a year, as a share of the people"),
-    ("migration", "migration", -2e4, 2e4, 250, 2e3, "migration", "who move in each year, less who leave"),
-    ("capacity", "capacity", 4e5, 4e6, 1e4, 1.5e6, "people", "people that the city has room for"),
-    ("year", "year", 2020, 2100, 1, YEAR, "year", "where the tangent touches the curve"),
-)
-SLIDERS = tuple(
-    Slider(**dict(zip(Slider.__dataclass_fields__, row, strict=True)))  # type: ignore[arg-type]  # rows are mixed
-    for row in _ROWS
-)
-
-# Cities to start from: a name, and what is other there than where the sliders stand at first.
-PRESETS: tuple[tuple[str, dict[str, float]], ...] = (
-    ("start values", {}),
-    ("shrinking", {"birth": 0.009, "death": 0.0135, "migration": -1500}),
-    ("nearly full", {"capacity": 4e5}),
-    ("by migration", {"birth": 0.009, "death": 0.0115, "migration": 6000}),
-)
 
 
 def population(
@@ -134,14 +74,18 @@ def _census(data: Data) -> Census:
 
 
 def _shown(first: Forecast, year: int, *, html: bool, live: bool) -> bundle.Shown:
-    still = page(first, year, inspect.getsource(model))
-    return bundle.Shown(still, html=html, live=live, view=lambda _: Demo(first, year))
+    def view(_: Page) -> bundle.View:
+        return Beside(Demo(first, year), page.evidence())
+
+    return bundle.Shown(page.page(first, year), html=html, live=live, view=view)
 
 
 def _fit_shown(result: fitted.Fitted, year: int, *, html: bool, live: bool) -> bundle.Shown:
-    first = forecast(result.years, **_city(result.path[-1], result.death))
-    still = fitted.page(result)
-    return bundle.Shown(still, html=html, live=live, view=lambda _: Demo(first, year, result))
+    def view(_: Page) -> bundle.View:
+        first = forecast(result.years, **_city(result.path[-1], result.death))
+        return Beside(Demo(first, year, result), fitpage.evidence(result))
+
+    return bundle.Shown(fitpage.page(result), html=html, live=live, view=view)
 
 
 def _city(step: fit.Step, death: float) -> dict[str, float]:
@@ -150,10 +94,27 @@ def _city(step: fit.Step, death: float) -> dict[str, float]:
     return fit.rates(step.fitted, death) | rest
 
 
+class Beside(ipywidgets.VBox):
+    """The live demo, and below it the evidence that its static page has too."""
+
+    def __init__(self, demo: Demo, evidence: tuple[Tab, ...]) -> None:
+        super().__init__(children=[demo, PageView(Page(say=(), tabs=evidence))])
+
+    def show(self, _: Page) -> None:
+        """Nothing else is ever shown in its place."""
+
+    def close(self) -> None:
+        """Let go of all its models, here and in the front end."""
+        for child in self.children:
+            child.close()
+        self.layout.close()
+        super().close()
+
+
 class Demo(anywidget.AnyWidget):
     """The live demo: it draws in the browser and asks `forecast` for what a moved slider means."""
 
-    _esm = assets.module("population.js")
+    _esm = assets.module("population_draw.js", "population_ask.js", "population.js")
     _css = assets.styles("live.css", "population.css")
 
     sliders: Any = traitlets.List().tag(sync=True)
@@ -162,25 +123,25 @@ class Demo(anywidget.AnyWidget):
     year = traitlets.Int().tag(sync=True)
     city = traitlets.Dict().tag(sync=True)
     figures = traitlets.Bytes().tag(sync=True)
-    source = traitlets.Unicode().tag(sync=True)
-    panels: Any = traitlets.List().tag(sync=True)
     counts: Any = traitlets.List().tag(sync=True)
     best = traitlets.Dict().tag(sync=True)
     band = traitlets.Bytes().tag(sync=True)
+    found: Any = traitlets.List().tag(sync=True)
+    conditions = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, first: Forecast, year: int, result: fitted.Fitted | None = None) -> None:
         self._result = result
         self._descent: Iterator[fit.Step] = iter(())
+        said = fitpage.conditions(result) if result else page.beginning(first)
         super().__init__(
-            sliders=[asdict(slider) for slider in _sliders(first, year)],
-            presets=[list(preset) for preset in (_fit_presets(first) if result else PRESETS)],
+            sliders=[asdict(slider) for slider in sliders(first, year)],
+            presets=[list(preset) for preset in (presets_of_fit(first) if result else PRESETS)],
             **(_fit_traits(result, first) if result else {}),
-            panels=_panels(with_fit=result is not None),
+            conditions="".join(run.text for run in said),
             years=[int(year) for year in first.years],
             year=year,
             city=dict(first.city),
             figures=packed(first),
-            source=inspect.getsource(model),
         )
         self.on_msg(self._answer)
 
@@ -190,12 +151,13 @@ class Demo(anywidget.AnyWidget):
         super().close()
 
     def _answer(self, _widget: Any, question: Mapping[str, Any], _buffers: Any) -> None:
+        """Answer the browser; what makes no sense, such as its nudges (population_ask.js), gets no answer."""
+        for asked, answer in (("ask", self._compute), ("along", self._compute_along), ("fit", self._descend)):
+            if asked in question:
+                answer(question)
+
+    def _compute(self, question: Mapping[str, Any]) -> None:
         """Compute what the hand asks for; a city that cannot be is refused with the reason."""
-        if "fit" in question:
-            self._descend(question)
-            return
-        if "ask" not in question:  # a nudge: see population.js
-            return
         answer = {"answer": question["ask"], "city": question["city"]}
         try:
             result = forecast(self.years, **question["city"])
@@ -203,6 +165,17 @@ class Demo(anywidget.AnyWidget):
             self.send(answer | {"refused": str(reason)})
             return
         self.send(answer, buffers=[packed(result)])
+
+    def _compute_along(self, question: Mapping[str, Any]) -> None:
+        """Compute the city for every place of a slider, so that its moves need no kernel."""
+        try:
+            places = min(question["places"], MOST_PLACES)
+            values = np.linspace(question["low"], question["high"], places)
+            figures = packed_along(self.years, question["city"], question["along"], values)
+        except (KeyError, TypeError, ValueError):
+            figures = b""
+        if figures:  # or else the browser asks for one city after the other
+            self.send(dict(question) | {"places": places}, buffers=[figures])
 
     def _descend(self, question: Mapping[str, Any]) -> None:
         """Go some steps down and say where that leads; the browser asks for the next, or no more.
@@ -228,16 +201,6 @@ class Demo(anywidget.AnyWidget):
             self.send(answer | found, buffers=[picture])
 
 
-def _fit_presets(first: Forecast) -> tuple[tuple[str, dict[str, float]], ...]:
-    """What might have been of a fitted city."""
-    best = dict(first.city)
-    return (
-        ("the fit", best),
-        ("no migration", best | {"migration": 0.0}),
-        ("half as much room again", best | {"capacity": 1.5 * best["capacity"]}),
-    )
-
-
 def _fit_traits(result: fitted.Fitted, first: Forecast) -> dict[str, Any]:
     """What the browser draws of a fit: the counts (year, people, whether it was fitted) and the band."""
     known = set(result.known.years)
@@ -246,34 +209,10 @@ def _fit_traits(result: fitted.Fitted, first: Forecast) -> dict[str, Any]:
         "counts": [[float(year), float(people), year in known] for year, people in rows],
         "best": dict(first.city),
         "band": np.stack([result.band.low, result.band.high]).astype("<f4").tobytes(),
+        "found": _runs(fitpage.say(result)),
     }
 
 
-def _panels(*, with_fit: bool) -> list[list[str]]:
-    """For each panel its title and the source of what ran for it."""
-    made: tuple[tuple[str, Any], ...] = (("the curve, its growth and the effects", model.over_years),)
-    if with_fit:
-        made += ("the fit", fit.descent), ("its error", fit.uncertainty), ("the band", fit.band)
-    return [[title, inspect.getsource(inspect.unwrap(function))] for title, function in made]
-
-
-def _sliders(first: Forecast, year: int) -> list[Slider]:
-    """The sliders as a city sets them; the capacity cannot be moved to where its people have no room."""
-    values, least = dict(first.city), {"capacity": 1.01 * first.city["start"]}
-    rates = [slider.around(values[slider.name], least.get(slider.name, -math.inf)) for slider in SLIDERS[:-1]]
-    time = replace(SLIDERS[-1], low=float(first.years[0]), high=float(first.years[-1]), start=year)
-    return [*(_roomy(slider) for slider in rates), time]
-
-
-def _roomy(slider: Slider) -> Slider:
-    """With space above a value that would stand at the very end; no rate goes over 100 %."""
-    if slider.start < slider.high:
-        return slider
-    twice = 2 * slider.start
-    return replace(slider, high=min(twice, 1.0) if slider.written == "percent" else twice)
-
-
-def packed(result: Forecast) -> bytes:
-    """The figures as the browser reads them: float32 rows of population, growth, then the effects."""
-    rows: list[Floats] = [result.people, result.growth, *result.percent_effects().values()]
-    return np.stack(rows).astype("<f4").tobytes()
+def _runs(words: Words) -> list[list[Any]]:
+    """Words as the browser reads them: text, and whether it is strong."""
+    return [[run.text, run.strong] for run in words]

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jaxmagic.demo.census import Census
-from jaxmagic.demo.population import population
+from jaxmagic.demo.population import Number, population
 from jaxmagic.errors import JaxmagicError
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +29,6 @@ NAMES = ("natural", "migration", "capacity", "start")
 STEPS = 3000
 AT_ONCE = 50  # descent steps between two looks
 RATE = 0.05  # of Adam, at first; it falls to 0 as a cosine
-TWO_SIDED = 1.96  # standard errors to either side of a band of 95 %
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +79,78 @@ class Band:
     percent_effects: Mapping[str, Floats]
 
 
+# -- the mathematics: what the panels of the demo show, a few lines each -------------------------------
+
+
+def each_year(years: jax.Array, *city: Number) -> jax.Array:
+    """People in each year; `city` is birth, death, migration, capacity, start."""
+    return jax.vmap(population, (0, None, None, None, None, None))(years, *city)
+
+
 def curve(years: jax.Array, natural: jax.Array, *rest: jax.Array) -> jax.Array:
-    """People after some years; `rest` is migration, capacity, start."""
-    return jax.vmap(population, (0, None, None, None, None, None))(years, natural, 0.0, *rest)
+    """The same by natural growth, births less deaths; `rest` is migration, capacity, start."""
+    return each_year(years, natural, 0.0, *rest)
 
 
 def misses(figures: jax.Array, years: jax.Array, counts: jax.Array) -> jax.Array:
     """How far the curve is off each count, as a share of the count."""
     return curve(years, *figures) / counts - 1
+
+
+def figures_of(scaled: jax.Array, counts: jax.Array) -> jax.Array:
+    """Natural growth, migration, capacity, start, from numbers near 1; no capacity is below 0."""
+    natural, migration, capacity, start = scaled
+    capacity, start = jnp.max(counts) * jnp.exp(capacity), counts[0] * jnp.exp(start)
+    return jnp.stack([natural / 100, migration * counts[0] / 100, capacity, start])
+
+
+def loss(scaled: jax.Array, years: jax.Array, counts: jax.Array) -> jax.Array:
+    """The mean squared miss, which the descent makes small."""
+    return jnp.mean(misses(figures_of(scaled, counts), years, counts) ** 2)
+
+
+def step_down(scaled: jax.Array, state: Any, adam: Any, years: jax.Array, counts: jax.Array) -> Any:
+    """One step down: what Optax's Adam makes of the gradient is added."""
+    slope = jax.grad(loss)(scaled, years, counts)
+    change, state = adam.update(slope, state)
+    return scaled + change, state
+
+
+def sensitivity(figures: jax.Array, years: jax.Array) -> Floats:
+    """People more in each year for one more of each figure: one row a year, one column a figure."""
+    slopes = jax.jacobian(lambda figures: curve(years, *figures))(figures)
+    return np.asarray(slopes, np.float64)
+
+
+def covariance(figures: jax.Array, years: jax.Array, counts: jax.Array) -> Floats:
+    """Of the figures: (J^T J)^-1 times the scatter of the counts, J the Jacobian of the misses."""
+    slopes = np.asarray(jax.jacobian(misses)(figures, years, counts), np.float64)
+    root = np.linalg.inv(np.linalg.qr(slopes, "r")) * scatter(figures, years, counts)
+    return root @ root.T
+
+
+def scatter(figures: jax.Array, years: jax.Array, counts: jax.Array) -> float:
+    """The standard deviation of the counts around the curve, as a share of the count."""
+    off = np.asarray(misses(figures, years, counts), np.float64)
+    return float(np.sqrt(off @ off / (len(off) - len(figures))))
+
+
+def reach(figures: jax.Array, years: jax.Array, covariance: Floats) -> Floats:
+    """Half the width of the curve's 95 % band: 1.96 standard errors (the delta method)."""
+    slopes = sensitivity(figures, years)
+    variance: Floats = np.einsum("yi,ij,yj->y", slopes, covariance, slopes)
+    return 1.96 * np.sqrt(variance)
+
+
+def hessian(rates: jax.Array, start: jax.Array, years: jax.Array, counts: jax.Array) -> Floats:
+    """Of the squared misses (Gauss-Newton) by birth, death, migration, capacity, each per its own size."""
+    size = jnp.array([0.01, 0.01, counts[0] / 100, rates[3]])
+    by_rates = jax.jacobian(lambda rates: each_year(years, *rates, start) / counts - 1)(rates)
+    slopes = np.asarray(by_rates * size, np.float64)
+    return slopes.T @ slopes
+
+
+# -- the fit -------------------------------------------------------------------------------------------
 
 
 def descend(city: Census, steps: int = STEPS) -> Iterator[Step]:
@@ -107,20 +171,15 @@ def descent(city: Census, optax: ModuleType, steps: int) -> Iterator[Step]:
     adam = optax.adam(optax.cosine_decay_schedule(RATE, steps))
     scaled = _first(city)
 
-    def loss(scaled: jax.Array) -> jax.Array:
-        return jnp.mean(misses(figures_of(scaled, counts), years, counts) ** 2)
-
-    def step(carry: tuple[jax.Array, object], _: None) -> tuple[tuple[jax.Array, object], None]:
-        scaled, state = carry
-        change, state = adam.update(jax.grad(loss)(scaled), state)
-        return (optax.apply_updates(scaled, change), state), None
+    def step(carry: tuple[jax.Array, Any], _: None) -> tuple[tuple[jax.Array, Any], None]:
+        return step_down(*carry, adam, years, counts), None
 
     some = jax.jit(lambda carry: jax.lax.scan(step, carry, length=AT_ONCE)[0])
     carry = (scaled, adam.init(scaled))
-    yield _step(0, loss(scaled), figures_of(scaled, counts))
+    yield _step(0, loss(scaled, years, counts), figures_of(scaled, counts))
     for number in range(AT_ONCE, steps + 1, AT_ONCE):
         carry = some(carry)
-        yield _step(number, loss(carry[0]), figures_of(carry[0], counts))
+        yield _step(number, loss(carry[0], years, counts), figures_of(carry[0], counts))
 
 
 def _step(number: int, loss: jax.Array, figures: jax.Array) -> Step:
@@ -134,65 +193,43 @@ def _first(city: Census) -> jax.Array:
     return jnp.array([100 * natural, 0.0, math.log(1.5), 0.0], jnp.float32)
 
 
-def figures_of(scaled: jax.Array, counts: jax.Array) -> jax.Array:
-    """The figures in their units from what the descent moves: numbers near 1, and no capacity below 0."""
-    natural, migration, capacity, start = scaled
-    most = jnp.max(counts)
-    per_year = migration * counts[0] / 100
-    return jnp.stack([natural / 100, per_year, most * jnp.exp(capacity), counts[0] * jnp.exp(start)])
-
-
 def uncertainty(city: Census, fitted: Mapping[str, float]) -> Uncertainty:
-    """The covariance of a finished fit: scatter^2 (J^T J)^-1, J the Jacobian of the misses.
+    """The covariance of a finished fit.
 
     Raises:
         JaxmagicError: the counts leave some of the fitted figures open.
     """
-    years, counts = _rows(city)
-    figures = _vector(fitted)
-    off = np.asarray(misses(figures, years, counts), np.float64)
-    slopes = np.asarray(jax.jacobian(misses)(figures, years, counts), np.float64)
-    scatter = math.sqrt(float(off @ off) / (len(off) - len(NAMES)))
+    known = (_vector(fitted), *_rows(city))
+    slopes = np.asarray(jax.jacobian(misses)(*known), np.float64)
     lengths = np.linalg.norm(slopes, axis=0)
     if not (lengths > 0).all() or np.linalg.cond(slopes / lengths) > 1e5:  # float32 sees no further
         raise JaxmagicError("The counts leave some of the fitted figures open: no error can be given.")
-    inverse = np.linalg.inv((slopes / lengths).T @ (slopes / lengths))
-    return Uncertainty(scatter=scatter, covariance=scatter**2 * inverse / np.outer(lengths, lengths))
+    return Uncertainty(scatter=scatter(*known), covariance=covariance(*known))
 
 
 def band(city: Census, fitted: Mapping[str, float], unsure: Uncertainty, years: npt.ArrayLike) -> Band:
-    """The curve over calendar years and its 95 % band by the delta method; counts scatter wider."""
+    """The curve over calendar years with its 95 % band; counts scatter wider."""
     since = jnp.asarray(np.asarray(years, np.float64) - city.years[0], jnp.float32)
     figures = _vector(fitted)
     people = np.asarray(curve(since, *figures), np.float64)
-    slopes = np.asarray(jax.jacobian(lambda figures: curve(since, *figures))(figures), np.float64)
-    reach = TWO_SIDED * np.sqrt(np.einsum("yi,ij,yj->y", slopes, unsure.covariance, slopes))
-    effects = dict(zip(NAMES, slopes.T, strict=True))
+    wide = reach(figures, since, unsure.covariance)
+    effects = dict(zip(NAMES, sensitivity(figures, since).T, strict=True))
     percents = {name: effect * fitted[name] / 100 for name, effect in effects.items()}
     return Band(
-        people=people, low=people - reach, high=people + reach, effects=effects, percent_effects=percents
+        people=people, low=people - wide, high=people + wide, effects=effects, percent_effects=percents
     )
 
 
 def undetermined(city: Census, fitted: Mapping[str, float], death: float) -> tuple[Floats, Floats]:
-    """The Gauss-Newton Hessian by birth, death, migration and capacity, each per its own size.
+    """What the counts leave open, of birth, death, migration and capacity.
 
     Returns:
-        Its eigenvalues, rising, as shares of the largest, and its eigenvectors as columns: what belongs to
-        an eigenvalue of 0 is a direction that no count can see.
+        The eigenvalues of `hessian`, rising, as shares of the largest, and its eigenvectors as columns: what
+        belongs to an eigenvalue of 0 is a direction that no count can see.
     """
-    years, counts = _rows(city)
     natural, migration, capacity, start = _vector(fitted)
-    size = jnp.array([0.01, 0.01, float(counts[0]) / 100, float(capacity)], jnp.float32)
-
-    def off(scaled: jax.Array) -> jax.Array:
-        birth, death, migration, capacity = scaled * size
-        people = jax.vmap(population, (0, None, None, None, None, None))
-        return people(years, birth, death, migration, capacity, start) / counts - 1
-
-    at = jnp.stack([natural + death, jnp.float32(death), migration, capacity]) / size
-    slopes = np.asarray(jax.jacobian(off)(at), np.float64)
-    values, directions = np.linalg.eigh(slopes.T @ slopes)
+    at = jnp.stack([natural + death, jnp.float32(death), migration, capacity])
+    values, directions = np.linalg.eigh(hessian(at, start, *_rows(city)))
     return values / values[-1], directions
 
 

@@ -80,7 +80,7 @@ def render(page: Page, *, twin: bool = False) -> str:
 
 def head(page: Page, medium: Medium) -> str:
     """The sentence, its conditions and how far the work is."""
-    parts = [_tag("p", sentence(page.say, medium), medium.paint("jm-say"))]
+    parts = [_tag("p", sentence(page.say, medium), medium.paint("jm-say"))] if page.say else []
     if page.conditions:
         parts.append(_tag("p", sentence(page.conditions, medium), medium.paint("jm-conditions")))
     if page.progress is not None:

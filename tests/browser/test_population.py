@@ -7,14 +7,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jaxmagic.demo import app
+from jaxmagic.demo import app, sliders
 from jaxmagic.demo.forecast import forecast
 from jaxmagic.demo.page import page as still
 from tests.browser.conftest import _known
 
 pytestmark = pytest.mark.browser
 
-CITY = {slider.name: slider.start for slider in app.SLIDERS[:-1]} | {"start": app.START}
+CITY = {slider.name: slider.start for slider in sliders.SLIDERS[:-1]} | {"start": app.START}
 BIRTH, DEATH, MIGRATION, CAPACITY, YEAR = range(5)
 
 
@@ -47,7 +47,7 @@ def demo(opened):
 
 def sentence(year=2040, **change):
     """What the pure model and the static page say."""
-    words = still(forecast(app.YEARS, **CITY | change), year, "").say
+    words = still(forecast(app.YEARS, **CITY | change), year).say
     return "".join(run.text for run in words)
 
 
@@ -60,7 +60,7 @@ def settle(page, city, year):
 
 def put(page, slider, value):
     """Move a slider to a value at once, as a hand that lets go there."""
-    page.locator(".jm-pop input").nth(slider).evaluate(
+    page.locator(".jm-pop input[type=range]").nth(slider).evaluate(
         "(input, value) => { input.value = value; input.dispatchEvent(new Event('input', {bubbles: true}));"
         " input.dispatchEvent(new Event('change', {bubbles: true})); }",
         value,
@@ -113,8 +113,8 @@ def test_the_effects_and_the_curve_are_the_model_s(demo):
 
 def test_the_year_needs_no_kernel_and_draws_every_event(demo):
     drawn = demo.evaluate(
-        """() => { const root = document.querySelector('.jm-pop'), input = root.querySelectorAll('input')[4];
-          const seen = [];
+        """() => { const root = document.querySelector('.jm-pop'), seen = [];
+          const input = root.querySelectorAll('input[type=range]')[4];
           for (let year = 2020; year <= 2100; year++) { input.value = year;
             input.dispatchEvent(new Event('input', {bubbles: true}));
             seen.push(root.querySelector('.jm-say').textContent); }
@@ -126,13 +126,13 @@ def test_the_year_needs_no_kernel_and_draws_every_event(demo):
 def test_the_last_event_of_a_storm_is_never_lost(demo):
     values = [0.0005 * (i % 80) for i in range(300)] + [0.0125]
     demo.evaluate(
-        """async (values) => { const input = document.querySelectorAll('.jm-pop input')[0];
+        """async (values) => { const input = document.querySelectorAll('.jm-pop input[type=range]')[1];
           for (const [i, value] of values.entries()) { input.value = value;
             input.dispatchEvent(new Event('input', {bubbles: true}));
             if (i % 7 === 0) await new Promise((done) => setTimeout(done, 3)); } }""",
         values,
     )
-    settle(demo, {"birth": 0.0125}, 2040)
+    settle(demo, {"death": 0.0125}, 2040)
 
 
 def test_a_question_that_gets_lost_is_asked_again(demo):
@@ -143,8 +143,8 @@ def test_a_question_that_gets_lost_is_asked_again(demo):
             send.call(this, data); };
           window.mend = () => { WebSocket.prototype.send = send; return lost; }; }"""
     )
-    put(demo, BIRTH, 0.02)
-    settle(demo, {"birth": 0.02}, 2040)
+    put(demo, DEATH, 0.02)
+    settle(demo, {"death": 0.02}, 2040)
     assert demo.evaluate("() => window.mend()") == 1
 
 
@@ -154,15 +154,15 @@ def test_a_kernel_that_keeps_silent_is_told_and_what_it_missed_is_asked_again(de
           WebSocket.prototype.send = () => {};
           window.mend = () => { WebSocket.prototype.send = send; }; }"""
     )
-    put(demo, BIRTH, 0.02)
+    put(demo, DEATH, 0.02)
     demo.get_by_text("The kernel does not answer").wait_for()
     demo.evaluate("() => window.mend()")
-    settle(demo, {"birth": 0.02}, 2040)
+    settle(demo, {"death": 0.02}, 2040)
     assert demo.locator(".jm-pop-problem").text_content() == ""
 
 
 def test_a_real_drag_follows_the_hand(demo):
-    slider = demo.locator(".jm-pop input").nth(BIRTH)
+    slider = demo.locator(".jm-pop input[type=range]").nth(BIRTH)
     box = slider.bounding_box()
     before = int(demo.locator(".jm-pop").get_attribute("data-drawn"))
     demo.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -175,7 +175,7 @@ def test_a_real_drag_follows_the_hand(demo):
 
 
 def test_the_keyboard_moves_every_slider(demo):
-    for slider in app.SLIDERS:
+    for slider in sliders.SLIDERS:
         control = demo.get_by_label(slider.label, exact=True)
         control.focus()
         demo.keyboard.press("ArrowRight")
@@ -195,7 +195,45 @@ def test_the_chart_follows_the_mouse_and_takes_a_click(demo):
     assert said.text_content() == sentence()
     chart.click(position={"x": 46, "y": 60})
     assert said.text_content() == sentence(2020)
-    assert demo.locator(".jm-pop input").nth(YEAR).input_value() == "2020"
+    assert demo.locator(".jm-pop input[type=range]").nth(YEAR).input_value() == "2020"
+
+
+def test_the_keyboard_reaches_every_control_in_the_order_of_the_eye(demo):
+    demo.get_by_label("birth rate", exact=True).focus()
+    names = []
+    for _ in range(24):
+        names.append(
+            demo.evaluate(
+                "() => { const at = document.activeElement; if (!at.closest('.jm-live')) return '';"
+                " return at.ariaLabel || at.labels?.[0]?.textContent || at.textContent; }"
+            )
+        )
+        demo.keyboard.press("Tab")
+    rows = [name for slider in sliders.SLIDERS for name in (slider.label, f"{slider.label}, as a number")]
+    buttons = [*(name for name, _ in sliders.PRESETS), "keep this as A", "CSV", "SVG", "PNG"]
+    assert names[: len(rows) + len(buttons)] == rows + buttons
+    assert names[len(rows) + len(buttons)] == "the JAX"
+
+
+def test_the_accessibility_tree_has_names_values_and_groups(demo):
+    session = demo.context.new_cdp_session(demo)
+    nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+
+    def of(role):
+        named = [node for node in nodes if node.get("role", {}).get("value") == role and not node["ignored"]]
+        return {node["name"]["value"]: node for node in named}
+
+    found = of("slider")
+    assert {slider.label for slider in sliders.SLIDERS} <= set(found)
+    assert found["birth rate"]["description"]["value"] == sliders.SLIDERS[0].help
+    assert {"the city", "cities to start from", "compare two cities", "save"} <= set(of("group"))
+    assert {f"{slider.label}, as a number" for slider in sliders.SLIDERS} <= set(of("textbox"))
+    assert any(name.startswith("Population from 2020 to 2100") for name in of("image") | of("img"))
+    assert "what 1 % more of each does to the growth in 2040" in of("table")
+    pressed = {p["name"]: p["value"]["value"] for p in of("button")["start values"]["properties"]}
+    assert pressed["pressed"] == "true"
+    assert of("status")
+    assert of("alert")
 
 
 def test_what_a_screen_reader_is_told(demo):
@@ -208,20 +246,126 @@ def test_what_a_screen_reader_is_told(demo):
     assert demo.locator(".jm-pop [role=status]").text_content() == sentence(2050)
 
 
-def test_the_model_is_there_to_read(demo):
-    demo.locator(".jm-pop summary").first.click()
-    model, curve = demo.locator(".jm-pop details pre").all_text_contents()
-    assert "growth = jax.grad(population)" in model
-    assert curve in model
-    demo.locator(".jm-pop summary").first.click()
+def test_the_jax_of_the_panels_and_the_model_are_there_to_read(demo):
+    listing = demo.locator(".jm-code:visible")
+    assert "people, speed = (jax.vmap" in listing.text_content()
+    demo.get_by_role("tab", name="the model").click()
+    assert "growth = jax.grad(population)" in listing.text_content()
+    demo.get_by_role("tab", name="the JAX").click()
 
 
-@pytest.mark.parametrize(("name", "place"), app.PRESETS[1:], ids=[name for name, _ in app.PRESETS[1:]])
+# -- moves that need no kernel --------------------------------------------------------------------
+
+
+def point_at(page, slider):
+    """Put the mouse on a slider and wait for its cities; the questions about single cities from then on."""
+    page.evaluate(
+        """() => { const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+          window.ahead = 0; window.asked = 0;
+          kernel.anyMessage.connect((_, { msg, direction }) => {
+            const content = msg.content?.data?.content ?? {};
+            if (direction === 'recv' && content.along) window.ahead += 1;
+            if (direction === 'send' && content.ask) window.asked += 1; }); }"""
+    )
+    page.locator(".jm-pop-slider").nth(slider).hover()
+    page.wait_for_function("() => window.ahead > 0")
+
+
+@pytest.mark.parametrize("slider", [DEATH, MIGRATION, CAPACITY])
+def test_a_slider_that_is_pointed_at_draws_every_event_without_the_kernel(demo, slider):
+    point_at(demo, slider)
+    spec = sliders.SLIDERS[slider]
+    drawn = demo.evaluate(
+        """([which, low, step, count]) => { const root = document.querySelector('.jm-pop');
+          const input = root.querySelectorAll('input[type=range]')[which], seen = [];
+          for (let i = 0; i <= count; i += 4) { input.value = low + i * step;
+            input.dispatchEvent(new Event('input', {bubbles: true}));
+            seen.push(root.querySelector('.jm-say').textContent); }
+          return seen; }""",
+        [slider, spec.low, spec.step, round((spec.high - spec.low) / spec.step)],
+    )
+    places = range(0, round((spec.high - spec.low) / spec.step) + 1, 4)
+    assert drawn == [sentence(**{spec.name: spec.low + i * spec.step}) for i in places]
+    assert demo.evaluate("() => window.asked") == 0
+
+
+def test_an_answer_that_was_overtaken_changes_nothing(demo):
+    """A question is under way when its slider's cities come, and the hand has moved on by then."""
+    point_at(demo, DEATH)
+    demo.evaluate(
+        """() => { const input = document.querySelectorAll('.jm-pop input[type=range]')[1];
+          const moved = new Event('input', {bubbles: true});
+          const move = (value) => { input.value = value; input.dispatchEvent(moved); };
+          input.step = 'any'; move(0.01234); input.step = 0.0005; move(0.02); }"""
+    )
+    demo.wait_for_timeout(500)
+    assert demo.locator(".jm-pop .jm-say").text_content() == sentence(death=0.02)
+
+
+# -- numbers that are typed -----------------------------------------------------------------------
+
+
+def type_in(page, label, text):
+    field = page.get_by_label(f"{label}, as a number", exact=True)
+    field.fill(text)
+    field.press("Enter")
+    return field
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "change"),
+    [
+        ("birth rate", "1.234 %", {"birth": 0.01234}),
+        ("migration", "−1,500", {"migration": -1500.0}),
+        ("capacity", "8.1 million", {"capacity": 8.1e6}),
+        ("capacity", "2000000", {"capacity": 2e6}),
+    ],
+)
+def test_a_number_can_be_typed_beside_its_slider(demo, label, text, change):
+    type_in(demo, label, text)
+    settle(demo, change, 2040)
+    (value,) = change.values()
+    assert float(demo.get_by_label(label, exact=True).input_value()) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("label", "text", "reason"),
+    [
+        ("capacity", "-5", "capacity counts people: more than 0, not -5"),
+        ("capacity", "100,000", "must be above the 300000 people"),
+        ("birth rate", "120 %", "between 0 and 1 (100 %), not 1.2"),
+        ("death rate", "-1 %", "between 0 and 1 (100 %), not -0.01"),
+        ("migration", "9e9", "is more than the whole capacity"),
+        ("migration", "many", "“many” is no number"),
+        ("year", "1066", "year is one of 2020 to 2100"),
+    ],
+)
+def test_a_bad_number_is_refused_with_the_reason_and_changes_nothing(demo, label, text, reason):
+    before = picture(demo)
+    field = type_in(demo, label, text)
+    demo.wait_for_function("() => document.querySelector('.jm-pop [role=alert]').textContent")
+    assert reason in demo.locator(".jm-pop [role=alert]").text_content()
+    assert picture(demo) == before
+    assert field.input_value() != text
+    spec = next(slider for slider in sliders.SLIDERS if slider.label == label)
+    slider = demo.get_by_label(label, exact=True)
+    assert float(slider.input_value()) == pytest.approx(spec.start)
+    assert float(slider.get_attribute("max")) == spec.high
+
+
+# -- the rest -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), sliders.PRESETS[1:], ids=[name for name, _ in sliders.PRESETS[1:]]
+)
 def test_a_preset_sets_every_slider(demo, name, place):
     demo.get_by_role("button", name=name).click()
     settle(demo, place, 2040)
-    values = [float(control.input_value()) for control in demo.locator(".jm-pop input").all()]
-    assert values == pytest.approx([(CITY | place | {"year": 2040})[slider.name] for slider in app.SLIDERS])
+    values = [float(control.input_value()) for control in demo.locator(".jm-pop input[type=range]").all()]
+    assert values == pytest.approx(
+        [(CITY | place | {"year": 2040})[slider.name] for slider in sliders.SLIDERS]
+    )
 
 
 def saved(page, kind, path):
@@ -262,7 +406,7 @@ def test_it_fits_a_narrow_page(demo):
     demo.set_viewport_size({"width": 500, "height": 900})
     demo.wait_for_timeout(300)
     root = demo.locator(".jm-pop").bounding_box()
-    for part in (".jm-pop-chart", ".jm-pop-controls", ".jm-pop-effects"):
+    for part in (".jm-pop-chart", ".jm-pop-controls", ".jm-pop-effects", ".jm-pop-files"):
         box = demo.locator(part).bounding_box()
         assert box["x"] >= root["x"] - 1
         assert box["x"] + box["width"] <= root["x"] + root["width"] + 1
@@ -280,12 +424,20 @@ def test_a_kept_city_stays_beside_the_one_that_moves_and_goes_into_the_file(demo
     assert said.startswith("In 2040 city B has ")
     assert f"B − A is {apart}" in said
     assert drawing(demo, "kept >> nth=0") != drawing(demo, "people")
+    heights = [-float(y) for _, y in re.findall(r"[ML]([\d.-]+) ([\d.-]+)", drawing(demo, "difference"))]
+    differences = moved.people - kept.people
+    scale = (heights[-1] - heights[0]) / (differences[-1] - differences[0])
+    assert [height - heights[0] for height in heights] == pytest.approx(
+        list(map(float, scale * (differences - differences[0]))), abs=0.2
+    )
+    assert demo.get_by_text("difference B − A, people").count() == 1
     rows = list(csv.DictReader(saved(demo, "CSV", tmp_path / "x.csv").open()))
     differences = [float(row["people_b_minus_a"]) for row in rows]
     assert differences == pytest.approx(list(map(float, moved.people - kept.people)), abs=1)
     demo.get_by_role("button", name="drop A").click()
     assert demo.locator(".jm-pop-apart").text_content() == ""
     assert drawing(demo, "kept >> nth=0") == ""
+    assert drawing(demo, "difference") == ""
 
 
 def test_a_thousand_moves_leave_the_memory_where_it_was(demo):
@@ -296,23 +448,28 @@ def test_a_thousand_moves_leave_the_memory_where_it_was(demo):
         session.send("HeapProfiler.collectGarbage")
         return demo.evaluate("() => performance.memory.usedJSHeapSize")
 
-    storm(demo, 200)
+    storm(demo, 100)
     before, kernel = heap(), resident(demo)
-    storm(demo, 1000)
+    storm(demo, 500)
     assert heap() - before < 1_000_000
     assert resident(demo) - kernel < 20_000_000
 
 
 def storm(page, moves):
+    """So many moves of a slider that the kernel is asked about, and as many of one that is pointed at."""
     page.evaluate(
-        """async (moves) => { const input = document.querySelectorAll('.jm-pop input')[0];
-          for (let i = 0; i < moves; i++) { input.value = 0.0005 * (i % 80);
-            input.dispatchEvent(new Event('input', {bubbles: true}));
-            await new Promise((done) => setTimeout(done, 5)); } }""",
+        """async (moves) => { const [birth, death] = document.querySelectorAll('.jm-pop input[type=range]');
+          const later = (ms) => new Promise((done) => setTimeout(done, ms));
+          for (const input of [death, birth]) {
+            if (input === birth) { input.dispatchEvent(new Event('focus')); await later(500); }
+            for (let i = 0; i < moves; i++) { input.value = 0.0005 * (i % 80);
+              input.dispatchEvent(new Event('input', {bubbles: true}));
+              await later(5); } } }""",
         moves,
     )
+    put(page, DEATH, 0.0125)
     put(page, BIRTH, 0.0125)
-    settle(page, {"birth": 0.0125}, 2040)
+    settle(page, {"birth": 0.0125, "death": 0.0125}, 2040)
 
 
 def resident(page):
