@@ -269,7 +269,7 @@ def cholesky(a):
 
 def test_consecutive_updates_of_one_element_are_stored_once():
     made = port(cholesky, np.eye(5) * 3 + 1)
-    assert made.source.count("a.at[i, j].set(") == 1
+    assert made.source.count(".at[j].set(") == made.source.count("a.at[") == 1
     assert "a_ij = a_ij / a[j, j]" in made.source
 
 
@@ -285,18 +285,17 @@ def test_a_local_is_not_kept_past_a_read_that_may_be_the_same_element():
     assert "a[i - 1]" in source
 
 
-def rows(a, b):
-    c = np.zeros((a.shape[0], b.shape[1]))
-    for i in range(a.shape[0]):
-        for j in range(b.shape[1]):
-            c[i, j] = a[i, :] @ b[:, j]
+def scatter_matrix(x):
+    c = np.zeros((x.shape[1], x.shape[1]))
+    for i in range(x.shape[1]):
+        c[i:, i] = c[i, i:] = x[:, i] @ x[:, i:]
     return c
 
 
 def test_products_of_rows_become_one_product_of_matrices():
-    source = port(rows, np.ones((12, 10)), np.ones((10, 11))).source
+    source = port(scatter_matrix, np.ones((12, 10))).source
     assert source.count("@") == 1
-    assert "= a @ b" in source
+    assert "= x.T @ x" in source
 
 
 def sets_global_array(x):

@@ -226,9 +226,10 @@ class Branches(Stores):
         lowered = [new for new in self.block(body, inner) if not isinstance(new, ast.Pass)]
         if not ends(lowered):
             lowered.append(ast.Return(tuple_of(names)))
-        return self._def(self.names.new(name), names, lowered)
+        return self.function(self.names.new(name), names, lowered)
 
-    def _def(self, name: str, parameters: list[str], body: list[ast.stmt]) -> ast.FunctionDef:
+    def function(self, name: str, parameters: list[str], body: list[ast.stmt]) -> ast.FunctionDef:
+        """`def name(parameters): body`."""
         arguments = ast.arguments([], [ast.arg(p) for p in parameters], None, [], [], None, [])
         new = ast.FunctionDef(name, arguments, body, [], None, None)
         new.type_params = []  # type: ignore[attr-defined]

@@ -52,7 +52,11 @@ class _Look(ast.NodeTransformer):
         ):
             return new
         fact = self.facts.of(self.unit, new)
-        if fact.dtype is None or any(form.kind not in ("array", "scalar") for form in fact.forms):
+        if (
+            not hasattr(new, "key")
+            or fact.dtype is None
+            or any(form.kind not in ("array", "scalar") for form in fact.forms)
+        ):
             return new
         key = constant((self.unit.name, new.key))  # type: ignore[union-attr]
         return ast.Call(ast.Name("__look__", ast.Load()), [key, new, ast.Constant(fact.dtype)], [])

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from jaxmagic.port.expressions import Expressions
+from jaxmagic.port.flow import read
 from jaxmagic.port.known import Env
 from jaxmagic.port.linear import written
 from jaxmagic.port.names import numpy_name
@@ -48,8 +49,28 @@ class Contractions(Expressions):
             raise self.varying(node)
         lhs = left.node if a is None else Value(node=left.node, axes={-1: a}).filled(ast.Constant(0))
         rhs = right.node if b is None else Value(node=right.node, axes={inner: b}).filled(ast.Constant(0))
+        if a is not None and self.batched and self.decisions.finite:
+            lhs, rhs = self._filled_once(left.node, lhs, right.node, rhs)
         self._operands(new, lhs, rhs)
         return Value(node=new, axes=_free_axes(left, right), ndim=left.ndim + right.ndim - 2)
+
+    def _filled_once(
+        self, left: ast.expr, lhs: ast.expr, right: ast.expr, rhs: ast.expr
+    ) -> tuple[ast.expr, ast.expr]:
+        """Zeros on one side only, where a mapped loop would give the other one an axis more for them."""
+        costs = [self._batch(lhs, left), self._batch(rhs, right)]
+        if costs[0] == costs[1]:
+            return lhs, rhs
+        self.takes_finite = True
+        return (lhs, right) if costs[0] < costs[1] else (left, rhs)
+
+    def _batch(self, filled: ast.expr, node: ast.expr) -> tuple[int, int]:
+        """How many mapped loops filling adds to an operand, and how many it has."""
+        after, before = (
+            frozenset[int]().union(*(self.batched.get(name, frozenset()) for name in read(part)))
+            for part in (filled, node)
+        )
+        return len(after - before), len(before)
 
     def _packed_dot(self, node: ast.expr, new: Any, left: Value, right: Value) -> Value:
         if left.key() != right.key() or left.ndim != 1 or right.ndim != 1:

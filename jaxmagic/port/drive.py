@@ -90,12 +90,11 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
         made = settled_or_eager(program, facts, inputs, whole)
         if made.lowered.mutated:
             refuse_overlap(program, named(main, whole))
-        notes = [*captures(made.module), *assumptions(made)]
+        shown: list[Note] = []
         if prove:
-            notes += proof(
-                program, made, inputs, numpy, lambda given: call_on_copies(main, main, given), whole
-            )
-    return finished(program, made, tuple(notes), wide, inputs)
+            made, shown = proved(program, facts, made, inputs, numpy, whole)
+        notes = (*captures(made.module), *assumptions(made), *shown)
+    return finished(program, made, notes, wide, inputs)
 
 
 def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs) -> Port:
@@ -218,10 +217,12 @@ def bind(program: Program, function: Callable[..., Any]) -> Callable[..., Any]:
     return functools.partial(function, *map(on_jax, program.bound_args), **on_jax(dict(program.bound_kwargs)))
 
 
-def settle(program: Program, facts: Facts, inputs: Inputs, arguments: Mapping[str, Any]) -> Made:
+def settle(
+    program: Program, facts: Facts, inputs: Inputs, arguments: Mapping[str, Any], *, maps: bool = True
+) -> Made:
     """Lower and trace until nothing is left to learn."""
     plain = plain_units(program, facts)
-    decisions = Decisions()
+    decisions = Decisions(maps=maps, finite=are_finite(arguments))
     for _ in range(TRIES):
         lowered = lower(program, plain, facts, decisions, arguments)
         module = module_of(program, lowered.trees)
@@ -280,6 +281,9 @@ def _learn(found: Misfit, decisions: Decisions, lowered: Lowered, arguments: Map
         return False
     for name in reversed(found.functions):
         loop = lowered.loops.get(name)
+        if loop in lowered.mapped and loop not in decisions.rolled:
+            decisions.rolled.add(loop)
+            return True
         if loop is not None and loop not in decisions.unroll:
             decisions.unroll.add(loop)
             return True
@@ -292,6 +296,12 @@ def _learn(found: Misfit, decisions: Decisions, lowered: Lowered, arguments: Map
         decisions.static |= floats
         return True
     return False
+
+
+def are_finite(arguments: Mapping[str, Any]) -> bool:
+    """Whether every number in the arguments is finite."""
+    leaves = [leaf for leaf in jax.tree.leaves(dict(arguments)) if isinstance(leaf, np.ndarray)]
+    return all(np.isfinite(leaf).all() for leaf in leaves if leaf.dtype.kind in "fc")
 
 
 def static_parameters(function: Callable[..., Any], inputs: Inputs, decisions: Decisions) -> tuple[str, ...]:
@@ -318,6 +328,12 @@ def assumptions(made: Made) -> list[Note]:
             "Where an index is out of bounds NumPy raises and JAX does not: the port takes it that none is."
         )
         notes.append(Note(kind="bounds", text=text))
+    if made.lowered.takes_finite:
+        text = (
+            "What NumPy leaves out of a product of arrays is multiplied by zero: the port takes it that "
+            "no infinity or NaN is there."
+        )
+        notes.append(Note(kind="finite", text=text))
     if not made.jitted:
         notes.append(
             Note(kind="eager", text="The port runs on JAX, but not under jit: sizes in it depend on data.")
@@ -326,6 +342,24 @@ def assumptions(made: Made) -> list[Note]:
 
 
 # -- the proof --
+
+
+def proved(
+    program: Program, facts: Facts, made: Made, inputs: Inputs, numpy: Run, whole: Inputs
+) -> tuple[Made, list[Note]]:
+    """The port with its proof; one that maps over iterations and differs is made again with loops."""
+    main = program.main.function
+
+    def again(given: Inputs) -> Run:
+        return call_on_copies(main, main, given)
+
+    try:
+        return made, proof(program, made, inputs, numpy, again, whole)
+    except CannotPort:
+        if not made.lowered.mapped:
+            raise
+    made = settle(program, facts, inputs, named(main, whole), maps=False)
+    return made, proof(program, made, inputs, numpy, again, whole)
 
 
 def proof(

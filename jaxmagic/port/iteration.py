@@ -30,6 +30,14 @@ class Iteration(Branches):
         first, length = self._elements(node, node.target, source, load(index), env, inner)
         return ast.Constant(0), length, index, first
 
+    def inner(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
+        """The body of a loop that the compiler rolls."""
+        self.rolled, outer, self.body = self.rolled + 1, self.body, body
+        try:
+            return self.block(body, env)
+        finally:
+            self.rolled, self.body = self.rolled - 1, outer
+
     def _index_name(self, inner: Env) -> str:
         index = self.names.new("i")
         inner[index] = Held(static=False)

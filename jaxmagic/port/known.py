@@ -66,11 +66,17 @@ class Decisions:
         unroll: loops that stay Python loops.
         static: parameters of the main function that have to be Python values.
         casts: dtypes that expressions have to be given, by unit and number.
+        rolled: loops that are not mapped over.
+        maps: whether loops whose iterations are independent are mapped over.
+        finite: whether every number in the inputs is finite.
     """
 
     unroll: set[tuple[str, int]] = field(default_factory=set)
     static: set[str] = field(default_factory=set)
     casts: dict[tuple[str, int], str] = field(default_factory=dict)
+    rolled: set[tuple[str, int]] = field(default_factory=set)
+    maps: bool = True
+    finite: bool = False
 
 
 class Known(abc.ABC):
@@ -84,6 +90,8 @@ class Known(abc.ABC):
         self.decisions = decisions
         self.calls = calls
         self.locals = local_names(unit.function)
+        self.batched: dict[str, frozenset[int]] = {}  # the mapped loops that a name differs in
+        self.takes_finite = False
 
     def is_static(self, node: ast.expr, env: Env) -> bool:
         """Whether an expression is a Python value while JAX traces."""

@@ -9,10 +9,11 @@ from jaxmagic.errors import CannotPort
 from jaxmagic.port.desugar import load, store
 from jaxmagic.port.flow import assigned, blocks, exits, parts
 from jaxmagic.port.hoist import Hoist, hoisted
-from jaxmagic.port.iteration import Iteration
 from jaxmagic.port.known import Env, Held, either
+from jaxmagic.port.mapped import Mapped
 from jaxmagic.port.nodes import bind, dtype, made, tuple_of
 from jaxmagic.port.observe import Form
+from jaxmagic.port.ranges import Ranges, inside
 from jaxmagic.port.statements import NOT_CARRIED
 from jaxmagic.port.windows import call
 
@@ -22,7 +23,7 @@ SHORT = 8
 PATIENCE = 400
 
 
-class Loops(Iteration):
+class Loops(Mapped):
     """Lowers loops."""
 
     def _for(self, node: ast.For, env: Env) -> list[ast.stmt]:
@@ -36,8 +37,23 @@ class Loops(Iteration):
             return [self._unseen_loop(node, env)]
         if static and (key in self.decisions.unroll or self._is_short(node)):
             return self._unrolled(node, env)
+        outer, self.ranges = self.ranges, inside(node, self.ranges)
         try:
-            kept = dict(env)
+            return self._compiled(node, env, outer, static=static)
+        finally:
+            self.ranges = outer
+
+    def _compiled(self, node: ast.For, env: Env, outer: Ranges, *, static: bool) -> list[ast.stmt]:
+        """One mapped over its iterations, else one that the compiler rolls, else one written out."""
+        kept = dict(env)
+        try:
+            mapped = self.mapped(node, env, outer)
+            if mapped is not None:
+                return mapped
+        except CannotPort:
+            env.clear()
+            env.update(kept)
+        try:
             return self._rolled(node, env)
         except CannotPort:
             can_unroll = static or self.fact(node.iter).is_array
@@ -111,7 +127,7 @@ class Loops(Iteration):
         head = self._entry(node, carry, env)
         inner = self._inside(carry, env)
         lower, upper, index, first = self._iteration(node, env, inner)
-        body = [*first, *self._inner(node.body, inner)]
+        body = [*first, *self.inner(node.body, inner)]
         if not first:
             body, before = self._hoisted(
                 node, body, node.target.id if isinstance(node.target, ast.Name) else index
@@ -145,14 +161,6 @@ class Loops(Iteration):
             self.facts.trips.get((self.unit.name, getattr(node, "key", -1))),
         )
         return shape is not None and trips is not None and 2 * trips[0] >= shape[axis] > SHORT
-
-    def _inner(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
-        """The body of a loop that the compiler rolls."""
-        self.rolled, outer, self.body = self.rolled + 1, self.body, body
-        try:
-            return self.block(body, env)
-        finally:
-            self.rolled, self.body = self.rolled - 1, outer
 
     def _carry(self, node: ast.For | ast.While) -> list[str]:
         """Names that an iteration changes and a later one, or what follows, needs."""
@@ -214,7 +222,7 @@ class Loops(Iteration):
             body = [bind(carry, load(held)), *body]
         if len(carry) != 1:
             self.names.taken.discard(held)
-        new = self._def(name, [*before, held], [*body, made(ast.Return(tuple_of(carry)))])
+        new = self.function(name, [*before, held], [*body, made(ast.Return(tuple_of(carry)))])
         new.origin = node  # type: ignore[attr-defined]
         return new
 
@@ -255,7 +263,7 @@ class Loops(Iteration):
         test = self.truth(node.test, inner)
         going = self._step(self.names.new("going_on"), [], carry, [], node)
         going.body[-1] = made(ast.Return(test))
-        body = self._inner(node.body, inner)
+        body = self.inner(node.body, inner)
         name = self.names.new("step")
         self.loops[name] = (self.unit.name, node.key)  # type: ignore[attr-defined]
         step = made(self._step(name, [], carry, body, node))

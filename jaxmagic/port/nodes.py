@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from typing import TypeVar
 
+from jaxmagic.port.observe import Fact
 from jaxmagic.port.windows import final
 
 Made = TypeVar("Made", bound=ast.stmt)
+Expression = TypeVar("Expression", bound=ast.expr)
 
 
 def made(node: Made) -> Made:
@@ -37,3 +39,9 @@ def tuple_of(names: list[str], context: ast.expr_context | None = None) -> ast.e
 def dtype(name: str) -> ast.expr:
     """`jnp.float64`."""
     return final("jnp.bool_" if name == "bool" else f"jnp.{name}")
+
+
+def seen_as(node: Expression, fact: Fact) -> Expression:
+    """An expression of the port's own making, with what is known of its value."""
+    node.seen = fact  # type: ignore[attr-defined]
+    return node

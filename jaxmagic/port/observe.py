@@ -143,8 +143,9 @@ class Facts:
         return sum(self.counts.values())
 
     def of(self, unit: Unit, node: ast.AST) -> Fact:
-        """The fact of an expression of a unit; empty where it never ran or is new."""
-        return self.values.get((unit.name, getattr(node, "key", -1)), NOTHING)
+        """The fact of an expression of a unit; empty where it never ran or is new and nothing was noted."""
+        noted: Fact | None = getattr(node, "seen", None)
+        return noted or self.values.get((unit.name, getattr(node, "key", -1)), NOTHING)
 
     def touched(self, unit: Unit, node: ast.AST, name: str) -> Fact:
         """What a name held before a statement that may change it in place."""

@@ -1,34 +1,32 @@
-"""Consecutive updates of one element are kept in a local and stored once.
+"""Consecutive updates of one element, or of one row, are kept in a local and stored once.
 
 `A[i, j] -= …; A[i, j] /= …` makes XLA copy the whole array between the two stores of a rolled loop.
-Statements that only touch `A[i, j]`, and elements of `A` that are proved to be others (from the
-ranges of the loops around), work on a local instead.
+Statements that only touch `A[i, j]` (or `A[:, j]`), and elements of `A` that are proved to be others
+(from the ranges of the loops around), work on a local instead.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxmagic.port.collect import Unit
 from jaxmagic.port.desugar import Names, assign, is_put, load, put
 from jaxmagic.port.flow import assigned, blocks, bound, read
-from jaxmagic.port.linear import Linear, linear, plus, scaled
-from jaxmagic.port.observe import Facts
-
-# Lower (inclusive) and upper (exclusive) bound of each loop's variable.
-Ranges = Mapping[str, tuple[Linear, Linear]]
+from jaxmagic.port.nodes import seen_as
+from jaxmagic.port.observe import Fact, Facts, Form
+from jaxmagic.port.ranges import Places, Ranges, elements_of, inside, is_full_slice
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Element:
-    """One element of an array, at the same place for as long as `names` stay as they are."""
+    """An element of an array, or a row, at the same place for as long as `names` stay as they are."""
 
     array: str
     index: tuple[ast.expr, ...]
     dtype: str | None
+    shape: tuple[int, ...] | None = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -40,11 +38,6 @@ class Element:
         return [ast.dump(part) for part in self.index] == [ast.dump(part) for part in index]
 
 
-def elements_of(index: ast.expr) -> list[ast.expr]:
-    """The parts of an index."""
-    return list(index.elts) if isinstance(index, ast.Tuple) else [index]
-
-
 class Promote:
     """Finds and rewrites such runs in one unit."""
 
@@ -52,52 +45,29 @@ class Promote:
         self.unit = unit
         self.facts = facts
         self.names = names
+        self.places = Places(unit, facts)
 
     def block(self, body: list[ast.stmt], ranges: Ranges) -> list[ast.stmt]:
         """A block with its runs rewritten, the longest first."""
         found: list[ast.stmt] = []
-        at = 0
-        while at < len(body):
-            element = self._element_in(body[at])
-            end = self._run(body, at, element, ranges) if element is not None else at
-            if element is not None and end > at and self._pays(body[at:end], element):
-                found += self._rewritten(body[at:end], element, ranges)
-                at = end
+        left = list(body)
+        while left:
+            element = self._element_in(left[0])
+            end = self._run(left, 0, element, ranges) if element is not None else 0
+            if element is not None and end and self._pays(left[:end], element):
+                left = [*self._rewritten(left[:end], element), *left[end:]]
             else:
-                found.append(self._nested(body[at], ranges))
-                at += 1
+                found.append(self._nested(left.pop(0), ranges))
         return found
 
     def _nested(self, node: ast.stmt, ranges: Ranges) -> ast.stmt:
         if not isinstance(node, ast.If | ast.For | ast.While):
             return node
-        inner = {name: known for name, known in ranges.items() if name not in assigned([node])}
-        if isinstance(node, ast.For):
-            inner |= self._range(node)
+        inner = inside(node, ranges)
         new = copy.copy(node)
         new.body = self.block(node.body, inner)
         new.orelse = self.block(node.orelse, inner)
         return new
-
-    def _range(self, node: ast.For) -> dict[str, tuple[Linear, Linear]]:
-        """Bounds of the loop's variable, when it goes over a range by ones."""
-        source = node.iter
-        plain = (
-            isinstance(source, ast.Call) and isinstance(source.func, ast.Name) and source.func.id == "range"
-        )
-        if not plain or not isinstance(node.target, ast.Name) or node.target.id in assigned(node.body):
-            return {}
-        assert isinstance(source, ast.Call)
-        if any(_values_read(argument) & assigned(node.body) for argument in source.args):
-            return {}
-        terms = [linear(argument) for argument in source.args]
-        if len(terms) == 1:
-            return {node.target.id: ({}, terms[0])}
-        if len(terms) == 2:
-            return {node.target.id: (terms[0], terms[1])}
-        if terms[2] == {"": -1}:
-            return {node.target.id: (plus(terms[1], {"": 1}), plus(terms[0], {"": 1}))}
-        return {}
 
     # -- finding a run --
 
@@ -119,22 +89,14 @@ class Promote:
         assert isinstance(target.value, ast.Name)
         index = elements_of(target.slice)
         fact = self.facts.of(self.unit, target.value)
-        simple = all(self._is_simple(part) for part in index)
-        if not simple or fact.ndim != len(index):
+        points = [part for part in index if not is_full_slice(part)]
+        if not points or not all(self.places.is_simple(part) for part in points) or fact.ndim != len(index):
             return None
-        return Element(target.value.id, tuple(index), fact.dtype)
-
-    def _is_simple(self, part: ast.expr) -> bool:
-        """A whole number made of names and numbers, never below zero."""
-        made = all(
-            isinstance(n, ast.Name | ast.Constant | ast.BinOp | ast.Add | ast.Sub | ast.Mult | ast.Load)
-            for n in ast.walk(part)
-        )
-        fact = self.facts.of(self.unit, part)
-        counted = isinstance(part, ast.Constant) and type(part.value) is int
-        return made and (
-            counted or (fact.is_scalar and fact.kind == "i" and fact.low is not None and fact.low >= 0)
-        )
+        if len(points) == len(index):
+            return Element(target.value.id, tuple(index), fact.dtype)
+        sizes = None if fact.shape is None else zip(index, fact.shape, strict=True)
+        shape = None if sizes is None else tuple(size for part, size in sizes if is_full_slice(part))
+        return Element(target.value.id, tuple(index), fact.dtype, shape)
 
     def _run(self, body: list[ast.stmt], at: int, element: Element, ranges: Ranges) -> int:
         """Where the run that starts at a statement ends."""
@@ -152,13 +114,10 @@ class Promote:
         if isinstance(node, ast.If):
             return self._reads_fit(node.test, element, ranges) and self._blocks_fit(node, element, ranges)
         if isinstance(node, ast.For):
-            inner = {
-                name: known for name, known in ranges.items() if name not in assigned([node])
-            } | self._range(node)
             return (
                 self._reads_fit(node.iter, element, ranges)
                 and not element.names & assigned([node])
-                and self._blocks_fit(node, element, inner)
+                and self._blocks_fit(node, element, inside(node, ranges))
             )
         if not isinstance(node, ast.Assign) or getattr(node, "stores", None):
             return False
@@ -188,6 +147,8 @@ class Promote:
     def _keeps_dtype(self, value: ast.expr, element: Element) -> bool:
         """Whether the stored value has the array's dtype already."""
         fact = self.facts.of(self.unit, value)
+        if element.shape != ():
+            return fact.is_array and fact.shape == element.shape and fact.dtype == element.dtype
         if fact.forms:
             return fact.is_scalar and fact.dtype == element.dtype
         if not isinstance(value, ast.BinOp) or (
@@ -217,40 +178,11 @@ class Promote:
                 and inner.value.id == element.array
             ):
                 index = elements_of(inner.slice)
-                if element.is_at(index) or self._is_other(index, element, ranges):
+                if element.is_at(index) or self.places.are_apart(index, element.index, ranges):
                     allowed.add(id(inner.value))
         return all(
             id(n) in allowed for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == element.array
         )
-
-    def _is_other(self, index: list[ast.expr], element: Element, ranges: Ranges) -> bool:
-        """Whether an index is proved not to reach the element, on one axis at least."""
-        if len(index) > len(element.index):
-            return False
-        return any(
-            self._differs(part, place, ranges) for part, place in zip(index, element.index, strict=False)
-        )
-
-    def _differs(self, part: ast.expr, place: ast.expr, ranges: Ranges) -> bool:
-        here = linear(place)
-        if isinstance(part, ast.Slice):
-            if part.step is not None:
-                return False
-            above = (
-                part.lower is not None
-                and self._is_simple(part.lower)
-                and at_least(plus(linear(part.lower), scaled(here, -1)), 1, ranges)
-            )
-            below = (
-                part.upper is not None
-                and self._is_simple(part.upper)
-                and at_least(plus(here, scaled(linear(part.upper), -1)), 0, ranges)
-            )
-            return above or below
-        if not self._is_simple(part):
-            return False
-        difference = plus(linear(part), scaled(here, -1))
-        return at_least(difference, 1, ranges) or at_least(scaled(difference, -1), 1, ranges)
 
     # -- rewriting it --
 
@@ -265,7 +197,7 @@ class Promote:
         loops = any(isinstance(node, ast.For) and element.array in _put_arrays(node) for node in run)
         return len(puts) > 1 or loops
 
-    def _rewritten(self, run: list[ast.stmt], element: Element, ranges: Ranges) -> list[ast.stmt]:
+    def _rewritten(self, run: list[ast.stmt], element: Element) -> list[ast.stmt]:
         name = self.names.new(_local_name(element))
         local = _Local(element, name)
         first = run[0]
@@ -276,11 +208,13 @@ class Promote:
         )
         before = assign(name, ast.Subscript(load(element.array), copy.deepcopy(index), ast.Load()), first)
         before.origin = ast.Pass()  # type: ignore[attr-defined]
+        kind = "array" if element.shape else "scalar"
+        seen_as(before.value, Fact(frozenset({Form(kind, element.dtype or "", element.shape or ())})))
         after = put(element.array, copy.deepcopy(index), load(name), run[-1])
         after.origin = ast.Pass()  # type: ignore[attr-defined]
         after.targets[0].value.key = getattr(_target_of(run, element).value, "key", -1)  # type: ignore[attr-defined]
         after.value.exact = True  # type: ignore[attr-defined]
-        return [*([] if fresh else [before]), *(self._nested(node, ranges) for node in new), after]
+        return [*([] if fresh else [before]), *new, after]
 
 
 class _Local(ast.NodeTransformer):
@@ -299,28 +233,6 @@ class _Local(ast.NodeTransformer):
         if isinstance(node.ctx, ast.Load):
             new.key = getattr(node, "key", -1)  # type: ignore[attr-defined]
         return ast.copy_location(new, node)
-
-
-def at_least(terms: Linear, least: int, ranges: Ranges, depth: int = 4) -> bool:
-    """Whether a sum is proved to be at least a number, from the ranges of the loops' variables."""
-    if set(terms) <= {""}:
-        return terms.get("", 0) >= least
-    if depth == 0:
-        return False
-    for name, factor in terms.items():
-        if name in ranges:
-            lower, upper = ranges[name]
-            end = lower if factor > 0 else plus(upper, {"": -1})
-            rest = plus({k: v for k, v in terms.items() if k != name}, scaled(end, factor))
-            if at_least(rest, least, ranges, depth - 1):
-                return True
-    return False
-
-
-def _values_read(node: ast.expr) -> frozenset[str]:
-    """Names whose values an expression reads; a store into an array leaves its shape as it is."""
-    shapes = {id(n.value) for n in ast.walk(node) if isinstance(n, ast.Attribute) and n.attr == "shape"}
-    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in shapes)
 
 
 def _own_puts(node: ast.stmt) -> frozenset[str]:
@@ -343,9 +255,6 @@ def _target_of(run: list[ast.stmt], element: Element) -> ast.Subscript:
 
 
 def _local_name(element: Element) -> str:
-    names = [part.id for part in element.index if isinstance(part, ast.Name)]
-    return (
-        f"{element.array}_{''.join(names)}"
-        if names and len(names) == len(element.index)
-        else f"{element.array}_here"
-    )
+    points = [part for part in element.index if not isinstance(part, ast.Slice)]
+    names = [part.id for part in points if isinstance(part, ast.Name)]
+    return f"{element.array}_{''.join(names) if len(names) == len(points) else 'here'}"

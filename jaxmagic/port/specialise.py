@@ -16,6 +16,8 @@ from jaxmagic.port.exits import Exits
 from jaxmagic.port.known import Decisions, Env, Held
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.promote import Promote
+from jaxmagic.port.rows import Rows
+from jaxmagic.port.scaled import Scaled
 from jaxmagic.port.views import Views, keep_parameters, returned_with
 
 STATIC = (bool, int, str, type(None), tuple)
@@ -49,12 +51,16 @@ class Lowered:
         loops: names of functions in the port that are bodies of loops, by the loop.
         mutated: parameters of the main function that come back as results.
         returns: whether the main function returns a value of its own.
+        mapped: loops that became `jax.vmap`.
+        takes_finite: whether zeros stand for what NumPy leaves out of a product, on one side of it.
     """
 
     trees: Mapping[Unit, ast.FunctionDef]
     loops: Mapping[str, tuple[str, int]]
     mutated: tuple[str, ...]
     returns: bool
+    mapped: frozenset[tuple[str, int]] = frozenset()
+    takes_finite: bool = False
 
 
 def plain_units(program: Program, facts: Facts) -> dict[Unit, Plain]:
@@ -83,6 +89,8 @@ def _plain(
     body = Exits(unit, names).block(body)
     views = Views(unit, facts, body, frozenset(parameters), names, giving)
     body = Promote(unit, facts, names).block(views.body, {})
+    body = [Scaled(unit, facts).visit(node) for node in body]
+    body = Rows(unit, facts, names, body).block(body, {})
     body, held = keep_parameters(unit, body, names)
     changed = tuple(name for name in parameters if name in held)
     return Plain(
@@ -109,6 +117,8 @@ def lower(
     calls: dict[Unit, dict[str, bool]] = {unit: {} for unit in program.units}
     trees: dict[Unit, ast.FunctionDef] = {}
     loops: dict[str, tuple[str, int]] = {}
+    mapped: set[tuple[str, int]] = set()
+    takes_finite = False
     for unit in reversed(program.units):
         statements = Decide(unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body)
         static = static_names(arguments, decisions) if unit is program.main else calls[unit]
@@ -117,8 +127,17 @@ def lower(
         tree.body = body or [ast.Pass()]
         trees[unit] = tree
         loops |= statements.loops
+        mapped |= statements.mapping
+        takes_finite |= statements.takes_finite
     main = plain[program.main]
-    return Lowered(trees=trees, loops=loops, mutated=main.mutated, returns=main.returns)
+    return Lowered(
+        trees=trees,
+        loops=loops,
+        mutated=main.mutated,
+        returns=main.returns,
+        mapped=frozenset(mapped),
+        takes_finite=takes_finite,
+    )
 
 
 def static_names(arguments: Mapping[str, Any], decisions: Decisions) -> dict[str, bool]:

@@ -14,6 +14,7 @@ from jaxmagic.port.desugar import Names, is_put, like, load
 from jaxmagic.port.flow import Liveness, assigned, bound, parts, read, returns
 from jaxmagic.port.known import LOST, Decisions, Env, Held
 from jaxmagic.port.observe import Facts
+from jaxmagic.port.ranges import Ranges
 from jaxmagic.port.subscripts import Subscripts
 from jaxmagic.port.windows import Value
 
@@ -38,6 +39,8 @@ class Statements(Subscripts):
         self.live = Liveness(body)
         self.loops: dict[str, tuple[str, int]] = {}
         self.rolled = 0
+        self.ranges: Ranges = {}
+        self.mapping: set[tuple[str, int]] = set()
         self.body: list[ast.stmt] = []
 
     def block(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
