@@ -359,7 +359,7 @@ def test_a_first_call_that_hears_nothing_is_left_behind():
     functions = {"deaf": lambda: go_on.wait(60), "quick": lambda: True}
     result = bench.run_labelled(functions, budget=1.0)
     go_on.set()
-    assert result.contenders["deaf"].obstacle == "cut off after 1 s, in its first call"
+    assert result.contenders["deaf"].obstacle == "cut off after 0.95 s, in its first call"
     assert result.contenders["quick"].typical is not None
 
 
@@ -407,6 +407,13 @@ def test_the_watcher_is_told_calmly():
     assert 8 <= len(told) <= 16
     assert told == sorted(told)
     assert 0 < told[0] < told[-1] <= 1
+
+
+def test_a_watcher_that_takes_long_is_not_told_when_there_is_no_time_for_it():
+    clock = Clock()
+    functions = {"a": clock.worker(0.001), "b": clock.worker(0.001)}
+    bench.run_labelled(functions, budget=4.0, tools=clock.tools(), watch=lambda *_: clock.pass_(0.9))
+    assert clock() <= 4.1
 
 
 # -- interrupts and errors ------------------------------------------------------------------------

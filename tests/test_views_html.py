@@ -283,3 +283,11 @@ def test_thinning_keeps_the_ends_the_extremes_and_the_gaps():
 def test_few_points_stay_as_they_are():
     few = samples(chart.MOST_POINTS, points=True)
     assert chart.thinned(few) is few
+
+
+def test_work_under_way_draws_no_picture_that_nobody_sees():
+    """The live view shows it; matplotlib would take the time of the work."""
+    page = dataclasses.replace(everything(), progress=0.5)
+    assert "<img" not in html.render(page, twin=True)
+    assert "<img" in html.render(page)
+    assert "<img" in html.render(everything(), twin=True)

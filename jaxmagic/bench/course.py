@@ -61,6 +61,7 @@ class Course:
         sides: those that are ready; `out` those that could not run.
         devices: that are raced against each other, where they are.
         wide: whether JAX computes with 64 bits.
+        telling: seconds that telling the watcher took, at most.
         said: notes made on the way.
         labelled: whether the contenders have names of the user's own.
         nudged: what the reference does on inputs that are changed by a rounding error.
@@ -84,6 +85,7 @@ class Course:
     interrupted: bool = False
     start: float = 0.0
     reported: float = 0.0
+    telling: float = 0.0
     load: Load | None = None
     facts: dict[str, Any] = field(default_factory=conditions)
     said: list[Note] = field(default_factory=list)
@@ -243,12 +245,14 @@ class Course:
             self.said.append(Note(kind="prints", text=text))
 
     def report(self, new: str = "") -> None:
-        """Tell the watcher, at a calm rate; at once when a long call has ended."""
+        """Tell the watcher, at a calm rate and while there is time to; at once when a long call has ended."""
         now = self.tools.now()
         long = new in self.sides and self.sides[new].first_call > CALM
-        if self.watch is not None and (long or now - self.reported >= CALM):
+        in_time = now - self.reported >= CALM and self.left >= self.telling
+        if self.watch is not None and (long or in_time):
             self.reported = now
             self.watch(self.benchmark(), min(1.0, (now - self.start) / self.budget))
+            self.telling = max(self.telling, self.tools.now() - now)
 
     # -- the result
 

@@ -74,7 +74,8 @@ def render(page: Page, *, twin: bool = False) -> str:
     """The page as static HTML; `twin` when a live view of it stands right below."""
     style = f"<style>{_TWIN}</style>" if twin else ""
     kind = "jm jm-static jm-twin" if twin else "jm jm-static"
-    body = head(page, STATIC) + _tabs(page.tabs, STATIC) + fragment(page.notes, STATIC)
+    medium = UNSEEN if twin and page.progress is not None else STATIC
+    body = head(page, medium) + _tabs(page.tabs, medium) + fragment(page.notes, medium)
     return f'{style}<div class="{kind}"{_inlined("jm")}>{body}</div>'
 
 
@@ -365,4 +366,10 @@ def _shortened(line: str) -> str:
     return line if len(line) <= MAX_COLUMNS else f"{line[:MAX_COLUMNS]}…"
 
 
+def _in_words(picture: Picture) -> str:
+    return _listing("\n".join(text.block(picture)), STATIC)
+
+
 STATIC = Medium(paint=_inlined, picture=_picture)
+# Of work under way, behind a live view that shows its pictures: drawing them would take the work's time.
+UNSEEN = Medium(paint=_inlined, picture=_in_words)
