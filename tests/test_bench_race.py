@@ -357,9 +357,9 @@ def test_a_first_call_that_hears_nothing_is_left_behind():
     """Like a single call into compiled code."""
     go_on = threading.Event()
     functions = {"deaf": lambda: go_on.wait(60), "quick": lambda: True}
-    result = bench.run_labelled(functions, budget=1.0)
+    result = bench.run_labelled(functions, budget=2.0)
     go_on.set()
-    assert result.contenders["deaf"].obstacle == "cut off after 0.95 s, in its first call"
+    assert re.fullmatch(r"cut off after 1\.\d s, in its first call", result.contenders["deaf"].obstacle)
     assert result.contenders["quick"].typical is not None
 
 
