@@ -1,7 +1,11 @@
 """The fit in JupyterLab: it moves, stops when told, ends at the best city, and can be saved."""
 
 import csv
+import re
+import subprocess
+import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -21,8 +25,12 @@ def demo(open_notebook):
 
 
 @pytest.fixture(scope="module")
-def best():
-    result = fitted.fitted(read(EXAMPLE), 1, app.DEATH)
+def result():
+    return fitted.fitted(read(EXAMPLE), 1, app.DEATH)
+
+
+@pytest.fixture(scope="module")
+def best(result):
     return app._city(result.path[-1], result.death)
 
 
@@ -90,10 +98,127 @@ def test_a_preset_leads_back_from_a_stopped_fit(demo, best):
     assert sliders(demo) == pytest.approx(list(best.values())[:4])
 
 
-def test_the_fitted_numbers_can_be_saved(demo, best, tmp_path):
-    with demo.expect_download() as download:
-        press(demo, "CSV")
-    download.value.save_as(tmp_path / "x.csv")
-    rows = list(csv.DictReader((tmp_path / "x.csv").open()))
+def saved(page, kind, path):
+    with page.expect_download() as download:
+        press(page, kind)
+    download.value.save_as(path)
+    return path
+
+
+def test_the_fitted_numbers_can_be_saved_with_band_and_counts(demo, best, result, tmp_path):
+    rows = list(csv.DictReader(saved(demo, "CSV", tmp_path / "x.csv").open()))
     assert [rows[0]["year"], rows[-1]["year"]] == ["1790", "2050"]
     assert float(rows[0]["start"]) == pytest.approx(best["start"])
+    low, high = ([float(row[name]) for row in rows] for name in ("people_low_95", "people_high_95"))
+    assert low == pytest.approx(list(map(float, result.band.low)), rel=1e-6)
+    assert high == pytest.approx(list(map(float, result.band.high)), rel=1e-6)
+    counted = {row["year"]: (float(row["counted"]), row["count"]) for row in rows if row["counted"]}
+    assert len(counted) == 24
+    assert [counted["2010"], counted["2020"]] == [(8175133, "fitted"), (8804190, "held out")]
+
+
+def test_the_fitted_figure_can_be_saved(demo, tmp_path):
+    svg = ElementTree.parse(saved(demo, "SVG", tmp_path / "x.svg")).getroot()
+    texts = {node.text for node in svg.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"population, millions", "capacity 8.07 million", "1800", "2000"} <= texts
+    assert len(list(svg.iter("{http://www.w3.org/2000/svg}circle"))) >= 24
+    assert "var(" not in (tmp_path / "x.svg").read_text()
+    png = saved(demo, "PNG", tmp_path / "x.png").read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert len(png) > 10_000
+
+
+def test_off_the_fit_it_says_how_far_and_draws_no_band(demo):
+    press(demo, "no migration")
+    demo.wait_for_function(
+        "() => document.querySelector('.jm-pop-found').textContent.startsWith('Not the fit')"
+    )
+    said = demo.locator(".jm-pop-found").text_content()
+    assert re.fullmatch(
+        r"Not the fit: this curve misses the counts by [\d.]+ % \(root mean square\) "
+        r"and the held-out count of 2020 by −[\d.]+ %\.",
+        said,
+    )
+    assert demo.locator(".jm-pop-band").get_attribute("d") == ""
+    press(demo, "the fit")
+    demo.wait_for_function("() => document.querySelector('.jm-pop-band').getAttribute('d')")
+
+
+@pytest.mark.parametrize(
+    ("tab", "said"),
+    [
+        ("held out", "In 2020, which the fit never saw, 8.80 million were counted"),
+        ("sensitivity", "The forecast for 2050 hangs most on the capacity"),
+        ("what counts cannot tell", "the Hessian is 0 in that direction"),
+        ("descent", "The loss falls from"),
+        ("counts", "U.S. Census Bureau"),
+        ("the JAX", "def reach("),
+    ],
+)
+def test_what_the_fit_rests_on_stands_below_it(demo, tab, said):
+    demo.get_by_role("tab", name=tab, exact=True).click()
+    panel = demo.locator(".jm-panel:visible")
+    assert said in panel.text_content()
+
+
+def test_it_fits_a_page_of_320_pixels(demo):
+    size = demo.viewport_size
+    demo.set_viewport_size({"width": 670, "height": 900})
+    demo.wait_for_timeout(400)
+    root = demo.locator(".jm-pop").bounding_box()
+    assert root["width"] <= 330
+    for part in ("chart", "controls", "effects", "files", "slider >> nth=3", "told"):
+        box = demo.locator(f".jm-pop-{part}").bounding_box()
+        assert box["x"] >= root["x"] - 1
+        assert box["x"] + box["width"] <= root["x"] + root["width"] + 1
+    demo.set_viewport_size(size)
+    demo.wait_for_timeout(400)
+
+
+def test_reopened_without_a_kernel_and_exported_it_still_reads(lab, browser, tmp_path):
+    name = lab.notebook("still-fit.ipynb", [f"import jaxmagic; jaxmagic.population({str(EXAMPLE)!r})"])
+    page = browser.open(name)
+    browser.run_all(page)
+    page.wait_for_selector(".jm-pop-people")
+    browser.save(page)
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+    page.close()
+    lab.end_kernels()
+    assert (lab.root / name).stat().st_size < 150_000
+    page = browser.open(name, kernel=False)
+    page.wait_for_selector(".jm-static p")
+    reads(page)
+    page.close()
+    browser.forget_missing_models()
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "nbconvert",
+            "--to",
+            "html",
+            str(lab.root / name),
+            "--output-dir",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    page = browser.page()
+    page.goto((tmp_path / "still-fit.html").as_uri(), wait_until="domcontentloaded")
+    reads(page)
+    page.close()
+    browser.refused.clear()  # nbconvert's own page asks for its scripts
+    browser.console.clear()
+
+
+def reads(page):
+    said = page.locator(".jm-static p").nth(0).text_content()
+    assert said.startswith(
+        "Fitted to 23 counts from 1790 to 2010, the curve reaches 8.06 million people in 2050"
+    )
+    assert page.locator(".jm-static details summary").all_text_contents()[:2] == ["the fit", "held out"]
+    picture = page.locator(".jm-static img").nth(0)
+    assert picture.evaluate("(image) => image.naturalWidth") > 300
