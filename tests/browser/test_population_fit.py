@@ -159,6 +159,8 @@ def test_what_the_fit_rests_on_stands_below_it(demo, tab, said):
     demo.get_by_role("tab", name=tab, exact=True).click()
     panel = demo.locator(".jm-panel:visible")
     assert said in panel.text_content()
+    if tab == "descent":
+        panel.locator("canvas").wait_for()
 
 
 def test_it_fits_a_page_of_320_pixels(demo):

@@ -574,6 +574,7 @@ class ChartPart {
     const colour = (name) => style.getPropertyValue(`--jm-${name === "warn" ? "heat" : name}`).trim() || "#858c96";
     const series = [{ label: part.x, value: (_, x) => (x == null ? "–" : plain(x)) }];
     const bands = [];
+    const told = part.seconds ? duration : figure;
     for (const each of part.series) {
       series.push(line(each, colour(each.tone === "plain" ? "fg" : each.tone), told));
       if (!banded(each)) continue;
@@ -582,7 +583,6 @@ class ChartPart {
       bands.push({ series: [series.length - 1, series.length - 2], fill: `color-mix(in srgb, ${colour(each.tone)} 18%, transparent)` });
     }
     const axis = { stroke: colour("muted"), font: "11px system-ui", grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
-    const told = part.seconds ? duration : figure;
     const values = (_, marks) => marks.map((y) => (y == null ? "" : told(y)));
     return {
       width: this.width(),
