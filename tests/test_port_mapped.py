@@ -269,3 +269,98 @@ def test_products_of_rows_are_one_product_of_matrices():
     assert "while" not in jaxpr
     assert "scan" not in jaxpr
     agrees(rows, made, (mat(14, 9), mat(9, 13)))
+
+
+def matrix_product(c, a, b, s):
+    for i in range(c.shape[0]):
+        for j in range(c.shape[1]):
+            c[i, j] *= s
+            for k in range(a.shape[1]):
+                c[i, j] += s * a[i, k] * b[k, j]
+
+
+def dot_product(a, b):
+    t = 0.0
+    for i in range(a.shape[0]):
+        t += a[i] * b[i]
+    return t
+
+
+def taken_away(a):
+    t = np.zeros(a.shape[1])
+    for i in range(1, a.shape[0]):
+        t -= a[i]
+    return t
+
+
+def below_the_diagonal(a, x, y):
+    for i in range(a.shape[0]):
+        y[i] = 0.0
+        for j in range(i):
+            y[i] += a[i, j] * x[j]
+
+
+def two_products(c, a, b, s):
+    for i in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            c[i, : i + 1] += a[: i + 1, k] * s * b[i, k] + b[: i + 1, k] * s * a[i, k]
+
+
+SUMS = [
+    (matrix_product, lambda n: (mat(n, n + 1), mat(n, n + 2), mat(n + 2, n + 1), 2.0)),
+    (dot_product, lambda n: (vec(n), vec(n))),
+    (taken_away, lambda n: (mat(n, 4),)),
+    (below_the_diagonal, lambda n: (mat(n, n), vec(n), vec(n))),
+    (two_products, lambda n: (mat(n, n), mat(n, n), mat(n, n), 2.0)),
+]
+
+
+@pytest.mark.parametrize(("function", "inputs"), SUMS, ids=lambda v: getattr(v, "__name__", ""))
+def test_loops_that_only_add_up_are_products_and_sums(function, inputs):
+    made = port(function, *inputs(12))
+    assert "fori_loop" not in made.source
+    for n in (12, 10, 17):
+        agrees(function, made, inputs(n))
+
+
+def depends_on_what_was_added(a):
+    t = 0.0
+    for i in range(a.shape[0]):
+        t += a[i] * (t + 1.0)
+    return t
+
+
+def adds_whole_numbers_to_real_ones(a, n):
+    t = np.zeros(3)
+    for i in range(a.shape[0]):
+        t += n[i] * a[i]
+    return t
+
+
+def in_single_precision(a):
+    t = np.float32(0)
+    for i in range(a.shape[0]):
+        t += a[i]
+    return t
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        (depends_on_what_was_added, (vec(12) / 9,)),
+        (adds_whole_numbers_to_real_ones, (mat(12, 3), RNG.integers(0, 9, 12))),
+    ],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_other_loops_stay_loops(function, inputs):
+    made = port(function, *inputs)
+    assert "fori_loop" in made.source
+    agrees(function, made, inputs)
+
+
+def test_a_sum_keeps_its_precision():
+    inputs = (vec(12).astype(np.float32),)
+    made = port(in_single_precision, *inputs)
+    with jax.enable_x64(new_val=True):
+        result = jax.jit(made.function)(jax.numpy.array(inputs[0]))
+    assert result.dtype == np.float32

@@ -160,7 +160,8 @@ class _Proof:
         if isinstance(value.op, ast.Div) and fact.kind not in ("f", "c"):
             return False
         number = isinstance(value.right, ast.Constant) and type(value.right.value) in (int, float)
-        return (other.is_scalar and other.dtype == fact.dtype) or (number and fact.kind == "f")
+        python = number or (other.is_python and other.kind in ("b", "i", "f"))
+        return (other.is_scalar and other.dtype == fact.dtype) or (python and fact.kind == "f")
 
     def _is_index(self, part: ast.expr) -> bool:
         """A point or a slice, not a mask, an array or a new axis."""

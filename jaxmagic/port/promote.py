@@ -156,10 +156,10 @@ class Promote:
         ):
             return False
         other = self.facts.of(self.unit, value.right)
+        number = isinstance(value.right, ast.Constant) and type(value.right.value) in (int, float)
+        python = number or (other.is_python and other.kind in ("b", "i", "f"))
         return (other.dtype == element.dtype and other.is_scalar) or (
-            isinstance(value.right, ast.Constant)
-            and type(value.right.value) in (int, float)
-            and element.dtype in ("float64", "float32")
+            python and element.dtype in ("float64", "float32")
         )
 
     def _reads_fit(self, node: ast.expr, element: Element, ranges: Ranges) -> bool:

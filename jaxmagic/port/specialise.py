@@ -18,6 +18,7 @@ from jaxmagic.port.observe import Facts
 from jaxmagic.port.promote import Promote
 from jaxmagic.port.rows import Rows
 from jaxmagic.port.scaled import Scaled
+from jaxmagic.port.sums import Sums
 from jaxmagic.port.views import Views, keep_parameters, returned_with
 
 STATIC = (bool, int, str, type(None), tuple)
@@ -89,6 +90,7 @@ def _plain(
     body = Exits(unit, names).block(body)
     views = Views(unit, facts, body, frozenset(parameters), names, giving)
     body = Promote(unit, facts, names).block(views.body, {})
+    body = Sums(unit, facts, body).visit(ast.Module(body, [])).body
     body = [Scaled(unit, facts).visit(node) for node in body]
     body = Rows(unit, facts, names, body).block(body, {})
     body, held = keep_parameters(unit, body, names)

@@ -60,6 +60,8 @@ class Stores(Statements):
     def _whole(self, base: ast.Name, fact: Fact, value: ast.expr, old: ast.expr) -> ast.expr:
         """`x[:] = value`: the value itself where it has the shape and dtype."""
         own = self.fact(old)
+        if getattr(old, "exact", False):
+            return value
         if isinstance(old, ast.BinOp) and not own.forms and _is_all_of(old.left, base.id):
             own = self._augmented(old, fact)
         fits = own.shape is not None and own.shape == fact.shape and own.dtype == fact.dtype and own.is_array
