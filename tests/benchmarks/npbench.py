@@ -212,6 +212,15 @@ def measure(folder, info, preset, alone, show):
         )
 
 
+def agrees(folder, info, preset):
+    """Port a kernel, which compares the port's results with NumPy's and raises where they differ."""
+    started = time.perf_counter()
+    made = port(numpy_kernel(folder, info), *inputs_of(folder, info, preset))
+    notes = ",".join(note.kind for note in made.notes)
+    print(f"{info['short_name']:12} equal, in {time.perf_counter() - started:6.2f} s  {notes}", flush=True)
+    return True
+
+
 def runs_alone(made, given):
     """Whether the port's source, executed without jaxmagic in a process of its own, gives the same."""
     with tempfile.TemporaryDirectory() as folder:
@@ -242,17 +251,22 @@ def main():
     parser.add_argument("kernels", nargs="*")
     parser.add_argument("--preset", default="S")
     parser.add_argument("--limit", type=int, default=120, help="seconds for one kernel")
+    parser.add_argument("--check", action="store_true", help="port and compare only, time nothing")
     parser.add_argument("--alone", action="store_true", help="run each port's source in a fresh process too")
     parser.add_argument("--show", action="store_true", help="print the ports")
     parser.add_argument("--table", action="store_true", help="print the README's table too")
     parser.add_argument("--trace", action="store_true", help="print tracebacks")
     options = parser.parse_intermixed_args()
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("too long")))
-    rows, failed, total = [], [], 0
+    rows, failed, total, checked = [], [], 0, 0
     for info in kernels(options.folder, options.kernels):
         total += 1
         signal.alarm(options.limit)
         try:
+            if options.check:
+                checked += agrees(options.folder, info, options.preset)
+                signal.alarm(0)
+                continue
             rows.append(measure(options.folder, info, options.preset, options.alone, options.show))
         except Exception as error:  # noqa: BLE001 whatever it is, it is reported
             signal.alarm(0)
@@ -263,7 +277,7 @@ def main():
             continue
         signal.alarm(0)
         print(line(rows[-1]), flush=True)
-    print(f"\nequal {len(rows)} of {total}; failed: {', '.join(failed) or 'none'}")
+    print(f"\nequal {len(rows) + checked} of {total}; failed: {', '.join(failed) or 'none'}")
     if rows:
         print("\n".join(summary(rows)))
     if options.table:
