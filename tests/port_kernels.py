@@ -257,6 +257,15 @@ def view_of_a_view(a):
     return b, c
 
 
+@kernel(lambda: [mat()])
+def a_view_is_handed_to_a_function(a):
+    out = np.zeros(a.shape)
+    for i in range(a.shape[0]):
+        row = a[i : i + 1]
+        out[i : i + 1] = np.sort(row)
+    return out
+
+
 @kernel(lambda: [vec(6)])
 def augmented_copy_is_no_alias(x):
     y = x.copy()

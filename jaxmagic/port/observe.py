@@ -118,7 +118,8 @@ class Facts:
             of an iteration.
         trips: by unit and loop number: fewest and most iterations of one entry.
         counts: by unit and statement number: how often it ran.
-        aliases: by unit and statement number of a change in place: names that shared its memory.
+        aliases: by unit and statement number, and the name of what it may change in place: names that
+            shared its memory.
         mutated: parameters of the main function whose arrays were changed.
     """
 
@@ -126,7 +127,7 @@ class Facts:
     carried: Mapping[Key, Mapping[str, frozenset[tuple[Form | None, Form]]]]
     trips: Mapping[Key, tuple[int, int]]
     counts: Mapping[Key, int]
-    aliases: Mapping[Key, frozenset[str]]
+    aliases: Mapping[Key, Mapping[str, frozenset[str]]]
 
     @property
     def is_wide(self) -> bool:
@@ -151,6 +152,13 @@ class Facts:
         """What a name held before a statement that may change it in place."""
         return self.values.get((unit.name, getattr(node, "key", -1), name), NOTHING)
 
+    def sharing(self, unit: Unit, node: ast.AST, name: str) -> frozenset[str] | None:
+        """Names that shared the memory of one that a statement changed; None where it never ran."""
+        seen = self.aliases.get((unit.name, getattr(node, "key", -1)))
+        if seen is None or name in seen:
+            return seen if seen is None else seen[name]
+        return frozenset[str]().union(*seen.values())  # a name of the port's own: any of them
+
     def ran(self, unit: Unit, node: ast.AST) -> bool:
         """Whether a statement ran at all."""
         return self.counts.get((unit.name, getattr(node, "key", -1)), 0) > 0
@@ -166,7 +174,7 @@ class Watch:
     carried: dict[Key, dict[str, set[tuple[Form | None, Form]]]] = field(default_factory=dict)
     trips: dict[Key, list[int]] = field(default_factory=dict)
     counts: dict[Key, int] = field(default_factory=dict)
-    aliases: dict[Key, set[str]] = field(default_factory=dict)
+    aliases: dict[Key, dict[str, set[str]]] = field(default_factory=dict)
 
     def see(self, key: Key, value: Any) -> Any:
         """Note an expression's value and pass it on."""
@@ -214,7 +222,7 @@ class Watch:
         self.forms.setdefault((*key, name), {}).setdefault(type(array), form_of(array))
         if not isinstance(array, np.ndarray):
             return
-        found = self.aliases.setdefault(key, set())
+        found = self.aliases.setdefault(key, {}).setdefault(name, set())
         for other, value in values.items():
             if other != name and other not in found and shares(value, array):
                 found.add(other)
@@ -494,5 +502,8 @@ def _facts(watch: Watch) -> Facts:
         },
         trips={key: (low, high) for key, (low, high) in watch.trips.items()},
         counts=watch.counts,
-        aliases={key: frozenset(names) for key, names in watch.aliases.items()},
+        aliases={
+            key: {name: frozenset(others) for name, others in seen.items()}
+            for key, seen in watch.aliases.items()
+        },
     )

@@ -136,13 +136,11 @@ class Promote:
             target.slice, element, ranges
         ):
             return False
-        if target.value.id != element.array:  # type: ignore[attr-defined]
-            return not self._aliases(node, element)
+        changed = target.value.id  # type: ignore[attr-defined]
+        if changed != element.array:
+            seen = self.facts.sharing(self.unit, node, changed)
+            return seen is not None and element.array not in seen
         return element.is_at(elements_of(target.slice)) and self._keeps_dtype(node.value, element)
-
-    def _aliases(self, node: ast.stmt, element: Element) -> bool:
-        seen = self.facts.aliases.get((self.unit.name, getattr(node, "key", -1)))
-        return seen is None or element.array in seen
 
     def _keeps_dtype(self, value: ast.expr, element: Element) -> bool:
         """Whether the stored value has the array's dtype already."""

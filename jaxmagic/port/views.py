@@ -123,7 +123,7 @@ class Views:
 
     def _follow(self, node: ast.stmt, name: str, views: Sharing) -> Iterator[ast.stmt]:
         """Carry a store through to the base, and make the other views again."""
-        seen = self.facts.aliases.get((self.unit.name, getattr(node, "key", -1)))
+        seen = self.facts.sharing(self.unit, node, name)
         root, at = views.root(name), name
         while at in views:
             yield self._through(node, at, views[at])
