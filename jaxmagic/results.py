@@ -558,6 +558,8 @@ class Partial:
         by: the paths of all inputs that it is taken by, one for each order ("birth", "death").
         output: the name of the output that it is of, "" when there is one.
         rows: how many of the axes are the output's.
+        way: the path in pieces, for a tree: ("params", "dense", "kernel").
+        mark: "vanishing" or "exploding" beside the other layers; "" for neither.
     """
 
     path: str
@@ -568,15 +570,62 @@ class Partial:
     by: tuple[str, ...] = ()
     output: str = ""
     rows: int = 0
+    way: tuple[str, ...] = ()
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """A function of one number and its derivatives over a range: `ys[0]` is the function."""
+    """A function of one number and its derivatives over a range: `ys[0]` is the function.
+
+    Args:
+        by: the name of that number.
+        shown: the part to show first, None for all of it.
+    """
 
     x: tuple[float, ...]
     ys: tuple[tuple[float, ...], ...]
     at: float
+    by: str = ""
+    shown: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A function of two numbers on a grid with its gradient: `values[j][i]` is at `x[i]`, `y[j]`.
+
+    Args:
+        names: of the two numbers.
+        at: the user's point.
+        slopes: the derivatives by each of them, on the same grid.
+    """
+
+    names: tuple[str, str]
+    at: tuple[float, float]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    values: tuple[tuple[float, ...], ...]
+    slopes: tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expense:
+    """What one way to compute costs, compiled; None where unknown or not tried.
+
+    Args:
+        way: "function", "reverse" or "forward".
+        seconds: a call.
+        bytes: at the fullest: arguments, outputs and temporaries.
+        passes: how many passes through the function it takes at once or in turn.
+        estimated: whether `seconds` is one measured pass times the passes.
+    """
+
+    way: Literal["function", "reverse", "forward"]
+    seconds: float | None
+    bytes: int | None
+    flops: float | None = None
+    passes: int = 1
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -593,7 +642,9 @@ class Gradient:
         check: the worst of the checks.
         order: 1 for the gradient or Jacobian, 2 for the Hessian, ….
         mode: "reverse" or "forward".
-        curve: when the input is one number.
+        curve: when the input is one number, or one was asked for.
+        field: when the inputs are two numbers.
+        expenses: what the function and its derivative cost in each mode, measured when asked for.
     """
 
     name: str
@@ -607,6 +658,8 @@ class Gradient:
     device: str
     notes: tuple[Note, ...] = ()
     curve: Curve | None = None
+    field: Field | None = None
+    expenses: Lazy[tuple[Expense, ...]] | None = None
 
 
 # -- place: %jaxdevice ----------------------------------------------------------------------------

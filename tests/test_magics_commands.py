@@ -69,9 +69,9 @@ def test_jaxpr_opens_the_stage_that_was_asked_for(scene):
 
 def test_jaxgrad_passes_names_and_order(scene):
     carry_out(scene, "jaxgrad --wrt x,k --order 2 -o f(x)")
-    assert scene.derive.options == [{"wrt": ("x", "k"), "order": 2}]
-    carry_out(scene, "jaxgrad -o f(x)")
-    assert scene.derive.options[1] == {"wrt": None, "order": 1}
+    assert scene.derive.options == [{"wrt": ("x", "k"), "order": 2, "along": None}]
+    carry_out(scene, "jaxgrad --along params.t=-1..10 -o f(x)")
+    assert scene.derive.options[1] == {"wrt": None, "order": 1, "along": ("params.t", -1.0, 10.0)}
 
 
 def test_jaxbench_passes_the_budget_and_a_watch(scene):

@@ -129,6 +129,9 @@ def values_of(option):
         "VARIABLE": st.from_regex(r"[a-z]_[a-z0-9]*", fullmatch=True),
         "DTYPES": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
         "N=LOW..HIGH": st.tuples(st.just("n"), st.floats(1, 1e3), st.floats(1.1e3, 1e9)),
+        "T=LOW..HIGH": st.tuples(
+            st.from_regex(r"[a-z]+(\.[a-z]+)?", fullmatch=True), st.floats(-1e9, 0), st.floats(1e-9, 1e9)
+        ),
         "NAMES": st.lists(NAMES, min_size=1, max_size=3).map(tuple),
         "DIRECTION": st.from_regex(r"[a-z]+(\[\d\])?", fullmatch=True),
         "WEIGHTS": st.from_regex(r"[a-z]+\(\d\)", fullmatch=True),

@@ -24,7 +24,8 @@ Finding = Literal["ok", "kink", "jump", "wrong", "unsure", "not finite"]
 GRAVITY: tuple[Finding, ...] = ("ok", "unsure", "kink", "jump", "not finite", "wrong")
 _FIRST, _FACTOR = 0.1, 4.0  # the largest step, as a share of the input's size, and the ratio of steps
 _SAFETY = 10.0  # a claim may be off by this many times the measured error
-_COARSEST, _SMALLEST = 1e-7, 1e-5  # a move below this share of g, or below this where g is 0, may be lost
+_COARSEST = 1e-7  # a move below this share of g may be lost
+_LOST = 1e-5  # the same for all moves together (and where g is 0): rounded off inside, to float32
 _STAIR = 1e-3  # a lower stair might be float32's
 _NEAR = 1e-6  # how far apart neighbours are that tell the noise
 _NEIGHBOURS = range(-4, 5)  # where the noise is told
@@ -169,8 +170,9 @@ def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision) -> M
     size = float(max(np.abs(above).max(), np.abs(below).max(), abs(center)))
     rounding = precision.eps * size
     corner = _corner(h, left, right, rounding, size)
-    if corner is not None:
-        return _at_corner(claim, *corner)
+    kinked = _at_corner(claim, *corner) if corner else None
+    if kinked is not None and kinked.finding != "wrong":
+        return kinked
     if np.all(above == center) and np.all(below == center):
         return _still(claim, float(h[0]), center)
     if _stands(h, above, below, center, claim):
@@ -184,6 +186,8 @@ def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision) -> M
     good = (error <= 1e-3 * scale) | ((scale == 0) & (error == 0))
     good &= _informative(above, below, claim)
     found = _verdict(claim, estimate, allowed, scale, least, good, precision)
+    if kinked is not None and found.finding != "ok":  # the claim may be right before rounding makes corners
+        return kinked
     aliased = found.finding == "wrong" and _closer(claim, found.estimate, central)
     return replace(found, finding="unsure") if aliased else found
 
@@ -198,7 +202,7 @@ def _still(claim: float, reach: float, center: float) -> Measured:
     """Nothing moves: a slope of 0, or one too small to be seen in the function's own digits."""
     if claim == 0:
         return Measured(finding="ok", error=0.0, tolerance=0.0)
-    seen = abs(claim) * reach > max(_COARSEST * abs(center), _SMALLEST if abs(center) < _SMALLEST else 0.0)
+    seen = abs(claim) * reach > _LOST * (abs(center) if abs(center) >= _LOST else 1.0)
     return Measured(finding="wrong" if seen else "unsure", error=1.0, tolerance=0.0, claim=claim)
 
 

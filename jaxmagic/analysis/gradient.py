@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from jaxmagic.analysis import layers
 from jaxmagic.analysis.analytic import complex_notes, holomorphic
-from jaxmagic.analysis.curves import curve
+from jaxmagic.analysis.curves import Range, curve, field
 from jaxmagic.analysis.derivatives import Mode, Run, choose, run
 from jaxmagic.analysis.devices import name_of as device_name
-from jaxmagic.analysis.directions import along, weighed
+from jaxmagic.analysis.directions import along as directed
+from jaxmagic.analysis.directions import weighed
+from jaxmagic.analysis.expenses import expenses
 from jaxmagic.analysis.leaves import read, refuse_types, typed
 from jaxmagic.analysis.remarks import remarks
 from jaxmagic.analysis.trust import Report, check
 from jaxmagic.errors import CannotDifferentiate
-from jaxmagic.results import Check, Gradient, Partial, Value
+from jaxmagic.results import Check, Gradient, Lazy, Partial, Value
 from jaxmagic.target import Target
 
 
@@ -30,6 +34,7 @@ def differentiate(
     hess: bool = False,
     jvp: Any = None,
     vjp: Any = None,
+    along: Range | None = None,
     **kwargs: Any,
 ) -> Gradient:
     """The value of `fn(*args, **kwargs)` and its derivatives by each input, checked.
@@ -43,15 +48,15 @@ def differentiate(
         hess: the Hessian: the second order.
         jvp: a direction through the inputs, by name (or added to the first input): the derivative along it.
         vjp: a number for each output: the derivative of the outputs' sum, weighed by them.
+        along: a number among the inputs and a range, `("t", 0.0, 10.0)`, to picture the function over.
         **kwargs: its inputs by keyword.
 
     Raises:
         CannotDifferentiate: when there is nothing to differentiate, or JAX cannot.
         BadTarget: when `wrt` names no input.
     """
-    return derive(
-        Target(function=fn, args=args, kwargs=kwargs), wrt=wrt, order=order, hess=hess, jvp=jvp, vjp=vjp
-    )
+    target = Target(function=fn, args=args, kwargs=kwargs)
+    return derive(target, wrt=wrt, order=order, hess=hess, jvp=jvp, vjp=vjp, along=along)
 
 
 def derive(
@@ -62,6 +67,7 @@ def derive(
     hess: bool = False,
     jvp: Any = None,
     vjp: Any = None,
+    along: Range | None = None,
 ) -> Gradient:
     """As `differentiate`, for a target."""
     if jvp is not None and (vjp is not None or wrt):
@@ -70,7 +76,7 @@ def derive(
             fix="`jvp` moves the inputs that its direction names; leave the others out.",
         )
     order = 2 if hess and order == 1 else order
-    target = target if jvp is None else along(target, jvp)
+    target = target if jvp is None else directed(target, jvp)
     if order < 1:
         raise CannotDifferentiate(
             f"The order of a derivative is 1 or more, not {order}.", fix="Leave out `--order`."
@@ -82,18 +88,28 @@ def derive(
     done = run(target, inputs, replace(choose(inputs, target, wrt), first=first), order)
     report = check(done)
     partials = _partials(done)
+    leaves = tuple(_leaves(done, report))
+    marks = _marks(done, leaves)
     return Gradient(
         name=target.name,
         value=done.value,
         output=_output(done),
         partials={name: holomorphic(partial) for name, partial in partials.items()},
-        leaves=tuple(_leaves(done, report)),
+        leaves=tuple(replace(leaf, mark=marks.get(leaf.path, "")) for leaf in leaves),
         check=worst(report.checks),
         order=order,
         mode=done.modes[0],
         device=_device(done),
-        notes=(*done.notes, *complex_notes(target.name, partials), *report.notes, *remarks(done)),
-        curve=curve(done),
+        notes=(
+            *done.notes,
+            *complex_notes(target.name, partials),
+            *report.notes,
+            *remarks(done),
+            *layers.notes(marks),
+        ),
+        curve=curve(done, along),
+        field=field(done),
+        expenses=Lazy(functools.partial(expenses, done)) if order == 1 else None,
     )
 
 
@@ -104,6 +120,13 @@ def worst(checks: Sequence[Check]) -> Check:
     """The check that decides: a wrong one, else one that is open, else the largest difference."""
     rank = {False: 2, None: 1, True: 0}
     return max(checks, key=lambda one: (rank[one.ok], one.error or 0.0))
+
+
+def _marks(done: Run, leaves: Sequence[Partial]) -> dict[str, str]:
+    """The layers that stand out, in the gradient of one number."""
+    if len(done.modes) > 1 or [np.shape(one) for one in done.plain] != [()]:
+        return {}
+    return layers.marks(leaves)
 
 
 def _output(done: Run) -> Value:
@@ -166,6 +189,7 @@ def _leaves(done: Run, report: Report) -> list[Partial]:
             by=tuple(done.active[i].path for i in by),
             output=done.outputs.leaves[done.outputs.real[output]].path if several else "",
             rows=done.plain[output].ndim,
+            way=done.active[by[0]].tokens,
         )
         for (output, *by), block in _blocks(done).items()
     ]

@@ -63,7 +63,12 @@ def differentiate(call: Call) -> Any:
     options = call.request.options
     given = {name: _evaluated(call, options[name]) for name in ("jvp", "vjp") if options[name] is not None}
     hess = {"hess": True} if options["hess"] else {}
-    return imported(call.command.analysis)(call.target(), **call.passed(), **hess, **given)
+    result = imported(call.command.analysis)(call.target(), **call.passed(), **hess, **given)
+    if options["costs"]:
+        if result.expenses is None:
+            raise BadLine("`--costs` is about first derivatives.", fix="Leave out `--order`.")
+        result.expenses.get()
+    return result
 
 
 def _evaluated(call: Call, text: str) -> Any:
@@ -99,6 +104,7 @@ _TITLES = {
     "time": "jaxmagic.pages.hotlines:TITLE",
     "costs": "jaxmagic.pages.costs:TITLE",
     "graph": "jaxmagic.pages.trace:GRAPH",
+    "along": "jaxmagic.pages.gradient:CURVE",
 }
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from jaxmagic.magics.grammar import HELP, Option, choice, integer, name, names, number, span, word
+from jaxmagic.magics.grammar import HELP, Option, choice, integer, name, names, number, span, stretch, word
 
 DEVICE = Option(
     name="device",
@@ -137,15 +137,23 @@ ROWS = (
                 kind=word("an expression without blanks"),
                 help="of the outputs' sum, weighed by these: a number for each output",
             ),
+            Option(
+                name="along",
+                metavar="T=LOW..HIGH",
+                kind=stretch(),
+                help="picture the function along this number of several",
+            ),
+            Option(name="costs", default=False, help="time both modes against the function, show that first"),
             DEVICE,
             OUTPUT,
         ),
-        passes=("wrt", "order"),
+        passes=("wrt", "order", "along"),
         examples=(
             ("%jaxgrad height(2.0, speed=20.0)", "the derivative by each input"),
             ("%jaxgrad --wrt speed height(2.0, speed=20.0)", "by one of them"),
             ("%jaxgrad --order 2 jnp.sin(t)", "the second derivative"),
             ("%jaxgrad --jvp v f(x)", "the derivative of f along v"),
+            ("%jaxgrad --along t=0..10 wave(2.0, t=1.0)", "its picture along t, with slope and curvature"),
         ),
     ),
     Command(

@@ -79,7 +79,9 @@ def page_of(result: object, opening: str = "") -> Page:
     page = compose(result)
     if not opening:
         return page
-    tabs = sorted(page.tabs, key=lambda tab: tab.title != opening)  # the others keep their order
+    tabs = sorted(
+        page.tabs, key=lambda tab: tab.title.lower() != opening.lower()
+    )  # the others keep their order
     return replace(page, tabs=tuple(tabs))
 
 

@@ -70,6 +70,15 @@ def span() -> Kind:
     )
 
 
+def stretch() -> Kind:
+    """A number and a range for it: `t=0..10` is ("t", 0.0, 10.0); the name may be a path."""
+    return Kind(
+        says="an input and a range (t=0..10)",
+        read=_stretch,
+        show=lambda value: f"{value[0]}={value[1]!r}..{value[2]!r}",
+    )
+
+
 def word(says: str = "a name") -> Kind:
     """Any one word."""
     return Kind(says=says, read=_word)
@@ -101,6 +110,15 @@ def _span(text: str) -> tuple[str, float, float]:
     if not 1 <= start < end < math.inf:
         raise ValueError(text)
     return _name(called), start, end
+
+
+def _stretch(text: str) -> tuple[str, float, float]:
+    called, _, ends = text.partition("=")
+    low, _, high = ends.partition("..")
+    start, end = float(low), float(high)
+    if not called or not -math.inf < start < end < math.inf:
+        raise ValueError(text)
+    return _word(called), start, end
 
 
 def _word(text: str) -> str:

@@ -133,13 +133,99 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """A function of one number with its derivatives, for the mouse to walk along.
+
+    Args:
+        name, by: of the function and of the number.
+        x: the grid, as far as one can drag.
+        ys: the function and its derivatives on it.
+        shown: the part to show first.
+        at: where the tangent rests.
+        charts: the same as still pictures.
+    """
+
+    name: str
+    by: str
+    x: tuple[float, ...]
+    ys: tuple[tuple[float, ...], ...]
+    shown: tuple[float, float]
+    at: float
+    charts: tuple[Chart, ...]
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contours:
+    """A function of two numbers: its level lines and its gradient as arrows.
+
+    Args:
+        name: of the function.
+        names: of the two numbers.
+        x, y: the grid.
+        values: `values[j][i]` is at `x[i]`, `y[j]`.
+        slopes: the derivatives by x and by y on the same grid.
+        at: the point that is marked.
+    """
+
+    name: str
+    names: tuple[str, str]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    values: tuple[tuple[float, ...], ...]
+    slopes: tuple[tuple[tuple[float, ...], ...], tuple[tuple[float, ...], ...]]
+    at: tuple[float, float]
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heat:
-    """A matrix of numbers as colours, such as a Jacobian."""
+    """A matrix of numbers as colours, such as a Jacobian.
+
+    Args:
+        rows, columns: what goes down and across.
+        row_names, column_names: a name for each; empty for their numbers.
+    """
 
     values: tuple[tuple[float, ...], ...]
     rows: str
     columns: str
     alt: str
+    row_names: tuple[str, ...] = ()
+    column_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """A long row of numbers as colours: of each stretch the one farthest from zero."""
+
+    values: tuple[float, ...]
+    alt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """A line of a tree.
+
+    Args:
+        words: its name.
+        cells: a figure for each of the tree's columns.
+        inside: what it holds: further branches, or an array in full or as a strip.
+        open: whether it is open at first.
+    """
+
+    words: Words
+    cells: tuple[Words, ...] = ()
+    inside: tuple[Branch | Code | Strip, ...] = ()
+    open: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """Lines that hold lines, such as the parts of a model."""
+
+    columns: tuple[str, ...]
+    branches: tuple[Branch, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +353,7 @@ class Graph:
     alt: str = ""
 
 
-Block: TypeAlias = Prose | Aside | Table | Code | Chart | Heat | Program | Graph
+Block: TypeAlias = Prose | Aside | Table | Code | Chart | Course | Contours | Heat | Tree | Program | Graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from jaxmagic.results import Gradient, Partial
 
 LARGE = 100_000  # above, sums are made in the array's own precision: three digits of them are shown
+STRETCHES = 96  # of a strip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class Figured(Partial):
         norm: the root of the sum of the squares.
         low, high: the range of what is finite; None where nothing is.
         zeros, broken: the share of zeros, and of what is nan or infinite; None for no elements.
+        strip: of each stretch of the array the number farthest from zero, nan where one is not finite.
     """
 
     effect: float
@@ -30,6 +32,7 @@ class Figured(Partial):
     high: float | None
     zeros: float | None
     broken: float | None
+    strip: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,16 +69,29 @@ def _effect(value: npt.NDArray[Any], point: Any) -> float:
 
 
 def _size(value: npt.NDArray[Any]) -> dict[str, Any]:
+    """Stretch by stretch, so that each is still at hand for the next question about it."""
     flat = value.reshape(-1)
-    squares = float(np.dot(flat, flat))
-    good = flat if np.isfinite(squares) else flat[np.isfinite(flat)]
-    count = flat.size
+    parts = np.array_split(flat, min(STRETCHES, flat.size) or 1)
+    found = [_stretch(part) for part in parts if part.size]
+    squares, lows, highs, zeros, broken = zip(*found, strict=True) if found else ((),) * 5
+    total, count = float(np.sum(squares)), flat.size
+    known = [low for low in lows if low is not None]
     return {
-        "norm": float(np.sqrt(squares))
-        if np.isfinite(squares)
-        else float(np.linalg.norm(flat.astype(float))),
-        "low": float(good.min()) if good.size else None,
-        "high": float(good.max()) if good.size else None,
-        "zeros": (count - np.count_nonzero(flat)) / count if count else None,
-        "broken": (count - good.size) / count if count else None,
+        "norm": float(np.sqrt(total)) if np.isfinite(total) else float(np.linalg.norm(flat.astype(float))),
+        "low": min(known, default=None),
+        "high": max((high for high in highs if high is not None), default=None),
+        "zeros": sum(zeros) / count if count else None,
+        "broken": sum(broken) / count if count else None,
+        "strip": tuple(
+            float("nan") if bad or low is None else max(low, high, key=abs)
+            for low, high, bad in zip(lows, highs, broken, strict=True)
+        ),
     }
+
+
+def _stretch(part: npt.NDArray[Any]) -> tuple[float, float | None, float | None, int, int]:
+    """The sum of squares, the range of what is finite, the zeros and what is not finite."""
+    squares = float(np.dot(part, part))
+    good = part if np.isfinite(squares) else part[np.isfinite(part)]
+    low, high = (float(good.min()), float(good.max())) if good.size else (None, None)
+    return squares, low, high, part.size - int(np.count_nonzero(part)), part.size - good.size

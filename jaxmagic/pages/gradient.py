@@ -4,54 +4,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jaxmagic.pages import units
+from jaxmagic.pages import curves, expenses, units
 from jaxmagic.pages.blocks import (
+    Align,
     Aside,
     Bar,
     Block,
     Cell,
-    Chart,
     Code,
     Column,
-    Heat,
     Page,
-    Prose,
-    Series,
     Tab,
     Table,
     Text,
-    Tone,
     Words,
-    code,
     spell,
     strong,
     tab,
     words,
 )
+from jaxmagic.pages.branches import FULL, full, tree
 from jaxmagic.pages.figures import Figured, FiguredGradient, figured
-from jaxmagic.results import Check, Curve, Gradient
+from jaxmagic.pages.matrices import matrices, span, zeros
+from jaxmagic.pages.verdicts import MOST_ROWS, check_table, checked, mark, of
+from jaxmagic.results import Gradient
 
-MOST_ROWS = 60  # leaves in the table, the most effective first
-MOST_CELLS = 48  # rows and columns of a heat map; what is larger is shown by its figures
-FULL = 64  # arrays up to this many numbers are printed in full
-
-# How a check reads in a cell, by what it found.
-MARKS: dict[str, tuple[str, Tone]] = {
-    "ok": ("✓", "good"),
-    "wrong": ("✗", "bad"),
-    "kink": ("kink", "warn"),
-    "jump": ("jump", "warn"),
-    "not finite": ("not finite", "bad"),
-    "unsure": ("not settled", "muted"),
-    "stopped": ("not comparable", "muted"),
-    "": ("not checked", "muted"),
-}
-_GRAVE = {"wrong derivative", "not finite"}
+CURVE = "curve"
+_GRAVE = {"wrong derivative", "not finite", "vanishing", "exploding"}
 
 
 def page(result: Gradient) -> Page:
@@ -98,7 +83,7 @@ def _sensitive(result: FiguredGradient) -> tuple[str | Text, ...]:
     """What moves the value most, in the words of whoever turns that knob."""
     if result.order > 1:
         return (f"Its {_what(result)}", *_by_whom(result), ".")
-    if result.curve is not None:
+    if result.curve is not None and len(result.leaves) == 1:
         return _slope(result.leaves[0])
     ranked = [leaf for leaf in _ranked(result.leaves) if math.isfinite(leaf.effect)]
     if not ranked or not ranked[0].effect:
@@ -138,75 +123,106 @@ def _numbers(value: Any) -> npt.NDArray[np.float64] | None:
 def _conditions(result: FiguredGradient) -> Words:
     modes = {1: f"{result.mode} mode", 2: f"the first in {result.mode} mode"}
     mode = modes.get(result.order, f"order {result.order}, the first in {result.mode} mode")
-    return words(*_checked(result.check), f" · {mode} · {result.device}")
-
-
-def _checked(check: Check) -> tuple[str | Text, ...]:
-    """The verdict on all derivatives together."""
-    how = check.how.replace("central differences", "by finite differences")
-    if check.ok:
-        worst = units.scientific(check.error or 0.0)
-        return Text("✓ checked", tone="good"), f" {how}, worst relative difference {worst}"
-    if check.ok is False:
-        return Text("✗ wrong", tone="bad"), f" {how}"
-    if check.finding in ("kink", "jump"):
-        return Text("checked", tone="warn"), f" {how}: a {check.finding} at this point"
-    if check.finding == "not finite":
-        return Text("not finite", tone="bad"), ": nothing to check against"
-    if check.finding == "unsure":
-        return Text("not settled", tone="muted"), f" {how}"
-    return (Text(check.how, tone="muted"),)
-
-
-def _mark(check: Check) -> Words:
-    sign, tone = MARKS.get(check.finding, MARKS[""])
-    error = f" {units.scientific(check.error)}" if check.ok is not None and check.error is not None else ""
-    return (Text(sign + error, tone=tone),)
+    return words(*checked(result.check), f" · {mode} · {result.device}")
 
 
 # -- the tabs -------------------------------------------------------------------------------------
 
 
 def _tabs(result: FiguredGradient) -> list[Tab]:
-    first = (
-        [_by_input(result)] if result.output.type.endswith("[]") and result.order == 1 else _matrices(result)
-    )
-    tabs = [tab("derivatives", *first, *([] if len(result.leaves) > 1 else _pictures(result.curve, result)))]
-    if len(result.leaves) > 1 and result.curve is not None:
-        tabs.append(tab("curve", *_pictures(result.curve, result)))
-    full = _in_full(result.leaves)
+    """What was found, its pictures, the numbers themselves, the checks, the costs."""
+    one = result.order == 1 and result.output.type.endswith("[]") and "," not in result.output.type
+    parts = tree(result.leaves) if one else None
+    first = [_by_input(result, brief=parts is not None)] if one else matrices(result)
+    alone = len(result.leaves) == 1
+    tabs = [tab("derivatives", *first, *(_curve(result) if alone else ()))]
+    numbers = [leaf for leaf in result.leaves if not leaf.value.ndim]
+    if one and len(numbers) > 1:
+        tabs.append(tab("per unit", _by_unit(numbers, result.name)))
+    if parts is not None:
+        tabs.append(tab("tree", parts))
+    if result.curve is not None and not alone:
+        tabs.append(tab(CURVE, *_curve(result)))
+    if result.field is not None:
+        tabs.append(tab("contours", curves.contours(result.field, result.name)))
+    full = _in_full(result.leaves) if parts is None else []
     if full:
         tabs.append(tab("values", *full))
-    tabs.append(tab("checks", _check_table(result.leaves)))
+    tabs.append(tab("checks", check_table(result.leaves)))
+    if result.expenses is not None:
+        costs = expenses.blocks(result.expenses, result.mode)
+        tabs.append(Tab(title=expenses.TITLE, blocks=costs, hint=expenses.HINT))
     return tabs
 
 
-def _by_input(result: FiguredGradient) -> Block:
-    """One row for each input, the most effective first."""
-    arrays = any(leaf.value.ndim for leaf in result.leaves)
+def _curve(result: FiguredGradient) -> list[Block]:
+    if result.curve is None:
+        return []
+    by = result.curve.by or result.leaves[0].by[0]
+    return [curves.course(replace(result.curve, by=by), result.name)]
+
+
+def _by_input(result: FiguredGradient, *, brief: bool) -> Block:
+    """One row for each input, the most effective first; `brief` where a tree says what arrays hold."""
+    arrays = not brief and any(leaf.value.ndim for leaf in result.leaves)
     ranked = _ranked(result.leaves)
     largest = max((abs(leaf.effect) for leaf in ranked if math.isfinite(leaf.effect)), default=0.0)
-    titles = ["by", f"∂ {result.name}", *(["range", "zeros"] if arrays else []), "for 1 % more", "", "check"]
+    value = _numbers(result.value)
+    whole = float(value.reshape(())) if value is not None and value.size == 1 else 0.0
+    titles = [
+        "by",
+        f"∂ {result.name}",
+        *(["range", "zeros"] if arrays else []),
+        "for 1 % more",
+        "that is",
+        "",
+    ]
     return Table(
         columns=tuple(
-            Column(title=title, align="left" if title in ("by", "") else "right") for title in titles
+            Column(title=title, align="left" if title in ("by", "") else "right")
+            for title in (*titles, "check")
         ),
-        rows=tuple(_row(leaf, largest, arrays=arrays) for leaf in ranked[:MOST_ROWS]),
+        rows=tuple(_row(leaf, largest, whole, arrays=arrays) for leaf in ranked[:MOST_ROWS]),
         caption=_rest(len(ranked)),
     )
+
+
+def _by_unit(leaves: Sequence[Figured], name: str) -> Table:
+    """The numbers among the inputs by what one more of each does."""
+    slopes = {leaf.path: float(leaf.value) for leaf in leaves}
+    ranked = sorted((s for s in slopes.items() if math.isfinite(s[1])), key=lambda pair: -abs(pair[1]))
+    largest = max((abs(slope) for _, slope in ranked), default=0.0) or 1.0
+    titles: tuple[tuple[str, Align], ...] = (("one more of", "left"), (name, "right"), ("", "left"))
+    return Table(
+        columns=tuple(Column(title=title, align=align) for title, align in titles),
+        rows=tuple(
+            (words(path), words(units.signed(slope, 4)), _bar(slope, largest))
+            for path, slope in ranked[:MOST_ROWS]
+        ),
+    )
+
+
+def _bar(value: float, largest: float) -> Bar:
+    share = abs(value) / largest if largest and math.isfinite(value) else 0.0
+    return Bar(share=share, tone="accent" if value >= 0 else "backward")
 
 
 def _rest(rows: int) -> str:
     return f"and {units.count(rows - MOST_ROWS)} more with smaller effects" if rows > MOST_ROWS else ""
 
 
-def _row(leaf: Figured, largest: float, *, arrays: bool) -> tuple[Cell, ...]:
-    effect = leaf.effect
-    share = abs(effect) / largest if largest and math.isfinite(effect) else 0.0
+def _row(leaf: Figured, largest: float, whole: float, *, arrays: bool) -> tuple[Cell, ...]:
     name = words(leaf.path) if not leaf.value.ndim else words(leaf.path, " ", Text(leaf.type, tone="muted"))
-    figures = (words(_range(leaf)), words(_zeros(leaf))) if arrays else ()
-    bar = Bar(share=share, tone="accent" if effect >= 0 else "backward")
-    return name, words(_size(leaf)), *figures, words(units.signed(effect)), bar, _mark(leaf.check)
+    figures = (words(span(leaf)), words(zeros(leaf))) if arrays else ()
+    effect = words(units.signed(leaf.effect)), words(_elasticity(leaf.effect, whole))
+    return name, words(_size(leaf)), *figures, *effect, _bar(leaf.effect, largest), mark(leaf.check)
+
+
+def _elasticity(effect: float, whole: float) -> str:
+    """The same in percent of the output."""
+    if not whole or not math.isfinite(whole) or not math.isfinite(effect):
+        return ""
+    return f"{units.signed(100 * effect / abs(whole))} %"
 
 
 def _size(leaf: Figured) -> str:
@@ -216,161 +232,10 @@ def _size(leaf: Figured) -> str:
     return f"norm {units.figure(leaf.norm)}"
 
 
-def _range(leaf: Figured) -> str:
-    if not leaf.value.ndim or leaf.low is None or leaf.high is None:
-        return ""
-    return f"{units.brief(leaf.low)} … {units.brief(leaf.high)}"
-
-
-def _zeros(leaf: Figured) -> str:
-    """The share of zeros, and of what is not a number."""
-    if not leaf.value.ndim or leaf.zeros is None:
-        return ""
-    zeros = units.percent(leaf.zeros)
-    return f"{zeros}, {units.percent(leaf.broken)} nan or inf" if leaf.broken else zeros
-
-
-# -- Jacobians and Hessians -----------------------------------------------------------------------
-
-
-def _matrices(result: FiguredGradient) -> list[Block]:
-    """By name where every input is a number, else a picture of each block."""
-    if result.order == 2 and all(not leaf.value.ndim for leaf in result.leaves):
-        return [_cross_table(result)]
-    return [block for leaf in result.leaves[:MOST_ROWS] for block in _matrix(leaf, result)]
-
-
-def _cross_table(result: FiguredGradient) -> Table:
-    """The Hessian of numbers: names down and across."""
-    names = list(dict.fromkeys(leaf.by[0] for leaf in result.leaves))
-    found = {(leaf.output, *leaf.by): leaf for leaf in result.leaves}
-    outputs = list(dict.fromkeys(leaf.output for leaf in result.leaves))
-    rows = tuple(
-        (
-            words(_of(output, row)),
-            *(words(units.signed(float(found[output, row, column].value), 4)) for column in names),
-        )
-        for output in outputs
-        for row in names
-    )
-    return Table(
-        columns=(Column(title=f"∂² {result.name}", align="left"), *(Column(title=name) for name in names)),
-        rows=rows,
-    )
-
-
-def _matrix(leaf: Figured, result: FiguredGradient) -> list[Block]:
-    title = f"{_of(leaf.output, leaf.path)}  {leaf.type}"
-    heading = Prose(words=words(strong(title), "  ", *_mark(leaf.check)))
-    grid = _grid(leaf)
-    if grid is None:
-        return [heading, Prose(words=words(_figures(leaf)))]
-    picture = Heat(
-        values=tuple(tuple(float(x) for x in row) for row in grid),
-        rows=leaf.output or result.name if leaf.rows else leaf.by[0],
-        columns=leaf.by[-1] if leaf.by else leaf.path,
-        alt=f"{title}: {_figures(leaf)}",
-    )
-    return [heading, picture, Prose(words=(Text(_figures(leaf), tone="muted"),))]
-
-
-def _grid(leaf: Figured) -> npt.NDArray[np.float64] | None:
-    """The derivative as rows and columns, if it is small enough to look at."""
-    value = np.asarray(leaf.value)
-    if not 1 < value.size <= MOST_CELLS**2:
-        return None
-    split = leaf.rows or (1 if value.ndim > 1 else 0)
-    grid = value.astype(np.float64).reshape(math.prod(value.shape[:split]), -1)
-    return grid if max(grid.shape) <= MOST_CELLS else None
-
-
-def _figures(leaf: Figured) -> str:
-    if leaf.value.size == 1:
-        return units.figure(float(leaf.value.reshape(())), 6)
-    return f"norm {units.figure(leaf.norm)}, {_range(leaf)}, zeros {_zeros(leaf)}"
-
-
-def _of(output: str, path: str) -> str:
-    return f"{output} by {path}" if output else path
-
-
-# -- the picture ----------------------------------------------------------------------------------
-
-
-def _pictures(curve: Curve | None, result: FiguredGradient) -> list[Block]:
-    """The function with its tangent, and its derivatives below."""
-    if curve is None:
-        return []
-    by = result.leaves[0].by[0]
-    function = Chart(
-        series=(Series(name=result.name, x=curve.x, y=curve.ys[0]), _tangent(curve)),
-        x=by,
-        y=result.name,
-        alt=_told(curve, result.name, by),
-        mark_x=curve.at,
-    )
-    marks: tuple[tuple[str, Tone], ...] = (("′", "forward"), ("″", "backward"), ("‴", "warn"))
-    derivatives = Chart(
-        series=tuple(
-            Series(name=f"{result.name}{mark}", x=curve.x, y=y, tone=tone)
-            for (mark, tone), y in zip(marks, curve.ys[1:], strict=False)
-        ),
-        x=by,
-        y="derivatives",
-        alt=f"The derivatives of {result.name} by {by} over the same range.",
-        mark_x=curve.at,
-    )
-    return [function, derivatives]
-
-
-def _tangent(curve: Curve) -> Series:
-    """Through the point, as far as the function itself goes up and down."""
-    here = curve.x.index(curve.at)
-    value, slope = curve.ys[0][here], curve.ys[1][here]
-    finite = [y for y in curve.ys[0] if math.isfinite(y)] or [0.0]
-    margin = 0.1 * (max(finite) - min(finite))
-    line = [value + slope * (x - curve.at) for x in curve.x]
-    inside = tuple(y if min(finite) - margin <= y <= max(finite) + margin else math.nan for y in line)
-    return Series(name="tangent", x=curve.x, y=inside, tone="warn", dashed=True)
-
-
-def _told(curve: Curve, name: str, by: str) -> str:
-    here = curve.x.index(curve.at)
-    value, slope = units.figure(curve.ys[0][here], 4), units.figure(curve.ys[1][here], 4)
-    where = f"from {units.brief(curve.x[0])} to {units.brief(curve.x[-1])}"
-    return f"{name} for {by} {where}; at {units.brief(curve.at)} it is {value} with slope {slope}."
-
-
-# -- values and checks ----------------------------------------------------------------------------
+# -- values ----------------------------------------------------------------------------------------
 
 
 def _in_full(leaves: Sequence[Figured]) -> list[Block]:
     """Small arrays, number by number."""
     small = [leaf for leaf in leaves if leaf.value.ndim and leaf.value.size <= FULL][:MOST_ROWS]
-    return [
-        Code(
-            text=np.array2string(np.asarray(leaf.value, np.float64), precision=5, separator=", "),
-            caption=f"{_of(leaf.output, leaf.path)}  {leaf.type}",
-        )
-        for leaf in small
-    ]
-
-
-def _check_table(leaves: Sequence[Figured]) -> Table:
-    titles = ("by", "found", "relative difference", "allowed", "how")
-    return Table(
-        columns=tuple(
-            Column(title=t, align="left" if t in ("by", "found", "how") else "right") for t in titles
-        ),
-        rows=tuple(_check_row(leaf) for leaf in leaves[:MOST_ROWS]),
-        caption=f"and {units.count(len(leaves) - MOST_ROWS)} more" if len(leaves) > MOST_ROWS else "",
-    )
-
-
-def _check_row(leaf: Figured) -> tuple[Cell, ...]:
-    check = leaf.check
-    sign, tone = MARKS.get(check.finding, MARKS[""])
-    error = "" if check.error is None else units.scientific(check.error)
-    allowed = "" if check.tolerance is None else units.scientific(check.tolerance)
-    found = (Text(sign, tone=tone),)
-    return words(code(_of(leaf.output, leaf.path))), found, words(error), words(allowed), words(check.how)
+    return [Code(text=full(leaf), caption=f"{of(leaf.output, leaf.path)}  {leaf.type}") for leaf in small]

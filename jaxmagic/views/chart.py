@@ -1,4 +1,4 @@
-"""Charts and heat maps as pictures for pages without a kernel, drawn by matplotlib.
+"""Charts as pictures for pages without a kernel, drawn by matplotlib.
 
 The user's matplotlib (its settings, backend and open figures) is left as it is: a `Figure` of our own,
 under default settings that hold for the drawing alone.
@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jaxmagic.pages import units
-from jaxmagic.pages.blocks import Chart, Heat, Series
+from jaxmagic.pages.blocks import Chart, Series
 from jaxmagic.views.assets import colours
 from jaxmagic.views.visible import visible
 
@@ -56,38 +56,7 @@ def chart(drawn: Chart) -> str:
         for series in drawn.series:
             _series(axes, series)
         _axes(axes, drawn)
-        return _uri(figure, "svg")
-
-
-def heat(drawn: Heat) -> str:
-    """A matrix as the data URI of a PNG: the colour says the sign, its strength the size."""
-    import matplotlib.style
-    from matplotlib.figure import Figure
-
-    with matplotlib.style.context(["default", SETTINGS]):
-        figure = Figure(figsize=(4.0, 3.0), layout="constrained", dpi=144)
-        axes = figure.add_subplot()
-        axes.imshow(_shades(drawn), interpolation="nearest", aspect="auto")
-        axes.set_xlabel(visible(drawn.columns))
-        axes.set_ylabel(visible(drawn.rows))
-        _whole_ticks(axes)
-        return _uri(figure, "png")
-
-
-def largest(drawn: Heat) -> float:
-    """The largest finite size in a matrix, 1 where there is none."""
-    return max((abs(v) for row in drawn.values for v in row if math.isfinite(v)), default=0.0) or 1.0
-
-
-def _shades(drawn: Heat) -> Any:
-    """RGBA for each value, from nothing at 0 to a full colour at the largest."""
-    import numpy as np
-    from matplotlib.colors import to_rgb
-
-    values = np.asarray(drawn.values, float)
-    tones = np.where((values < 0)[..., None], to_rgb(colours()["backward"]), to_rgb(colours()["accent"]))
-    strength = np.clip(np.nan_to_num(np.abs(values) / largest(drawn), posinf=1.0), 0.0, 1.0)
-    return np.concatenate([tones, strength[..., None]], axis=-1)
+        return uri(figure, "svg")
 
 
 def thinned(series: Series) -> Series:
@@ -164,15 +133,8 @@ def _in_plain_figures(axis: Axis) -> None:
     axis.set_minor_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.4)))
 
 
-def _whole_ticks(axes: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.spines[:].set_visible(False)
-
-
-def _uri(figure: Figure, kind: str) -> str:
+def uri(figure: Figure, kind: str) -> str:
+    """A figure as a data URI: "svg" or "png"."""
     out = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else None
     with warnings.catch_warnings():

@@ -19,25 +19,30 @@ from jaxmagic.pages.blocks import (
     Aside,
     Bar,
     Block,
+    Branch,
     Cell,
     Chart,
     Code,
+    Contours,
+    Course,
     Graph,
     Heat,
     Page,
     Program,
     Prose,
+    Strip,
     Tab,
     Table,
     Text,
     Tone,
+    Tree,
     Words,
 )
-from jaxmagic.views import assets, chart, graph, text
+from jaxmagic.views import assets, chart, graph, surface, text
 from jaxmagic.views.ties import lines_of_rows
 from jaxmagic.views.visible import failure, shown, visible, visible_line, visible_lines, waits
 
-Picture: TypeAlias = Program | Chart | Heat | Graph
+Picture: TypeAlias = Program | Chart | Course | Contours | Heat | Graph
 
 # A static page is kept in the notebook's file: it holds so much of a thing, and says what it cut.
 MAX_ROWS = 150
@@ -205,7 +210,9 @@ def _block(each: Block, medium: Medium) -> str:
             return _table(each, medium)
         case Code():
             return _code(each, medium)
-        case Program() | Chart() | Heat() | Graph():
+        case Tree():
+            return _tree(each, medium)
+        case Program() | Chart() | Course() | Contours() | Heat() | Graph():
             return medium.picture(each)
         case _:
             assert_never(each)
@@ -285,6 +292,51 @@ def _cut(many: int, thing: str, medium: Medium) -> str:
     return hint(f"… {units.counted(many, f'more {thing}')}", medium) if many > 0 else ""
 
 
+# -- trees -----------------------------------------------------------------------------------------
+
+_STEP = 18  # pixels that a branch stands further in
+
+
+def _tree(tree: Tree, medium: Medium) -> str:
+    """Folds in folds, their figures below each other however deep they stand."""
+    titles = [_tag("span", "", _named(0, medium)), *_figures([escape(one) for one in tree.columns], medium)]
+    top = _tag("div", "".join(titles), medium.paint("jm-leaf jm-heads"))
+    inner = "".join(_branch(one, 0, medium) for one in tree.branches)
+    return _tag("div", top + inner, medium.paint("jm-wide"))
+
+
+def _branch(branch: Branch, depth: int, medium: Medium) -> str:
+    name = _tag("span", sentence(branch.words, medium), _named(depth, medium))
+    line = name + "".join(_figures([sentence(cell, medium) for cell in branch.cells], medium))
+    if not branch.inside:
+        return _tag("div", line, medium.paint("jm-leaf"))
+    inside = "".join(_inside(one, depth + 1, medium) for one in branch.inside)
+    fold = _tag("summary", line, medium.paint("jm-branch"))
+    return _tag("details", fold + inside, medium.paint("jm-fold") + (" open" if branch.open else ""))
+
+
+def _named(depth: int, medium: Medium) -> str:
+    return _with_style(medium.paint("jm-branch-name"), f"padding-left:{depth * _STEP}px")
+
+
+def _figures(cells: Sequence[str], medium: Medium) -> list[str]:
+    looks = ["jm-kind", *["jm-figure"] * (len(cells) - 2), "jm-kind"]
+    return [_tag("span", cell, medium.paint(look)) for cell, look in zip(cells, looks, strict=False)]
+
+
+def _inside(one: Branch | Code | Strip, depth: int, medium: Medium) -> str:
+    if isinstance(one, Branch):
+        return _branch(one, depth, medium)
+    inner = _code(one, medium) if isinstance(one, Code) else _strip(one, medium)
+    return _tag("div", inner, f' style="margin:2px 0 6px {depth * _STEP + 14}px"')
+
+
+def _strip(strip: Strip, medium: Medium) -> str:
+    words = escape(strip.alt)
+    image = f'<img src="{surface.strip(strip)}" alt="{words}" title="{words}"{medium.paint("jm-strip")}>'
+    return image + hint(strip.alt, medium)
+
+
 # -- pictures of a static page ---------------------------------------------------------------------
 
 
@@ -294,8 +346,12 @@ def _picture(picture: Picture) -> str:
             return _program(picture, STATIC)
         case Chart():
             return _image(chart.chart(picture), picture.alt, 614)
+        case Course():
+            return "".join(map(_picture, picture.charts))
+        case Contours():
+            return _image(surface.contours(picture), picture.alt, 480)
         case Heat():
-            return _image(chart.heat(picture), picture.alt, 384)
+            return _image(surface.heat(picture), picture.alt, surface.wide(picture))
         case Graph():
             return _graph(picture)
         case _:

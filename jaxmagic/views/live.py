@@ -23,11 +23,22 @@ from typing import Any, Literal, TypeAlias, TypeVar, assert_never
 import anywidget
 import traitlets
 
-from jaxmagic.pages.blocks import Chart, Graph, Heat, Page, Program, Series, SourceLine, Tab
+from jaxmagic.pages.blocks import (
+    Chart,
+    Contours,
+    Course,
+    Graph,
+    Heat,
+    Page,
+    Program,
+    Series,
+    SourceLine,
+    Tab,
+)
 from jaxmagic.views import assets, html
 from jaxmagic.views import graph as graphs
-from jaxmagic.views.chart import largest
 from jaxmagic.views.layered import curve
+from jaxmagic.views.surface import largest
 from jaxmagic.views.ties import flattened
 from jaxmagic.views.visible import visible, visible_line, waits
 
@@ -54,7 +65,7 @@ class PageView(anywidget.AnyWidget):
         loaded: told when a dear tab was made, after the front end has it.
     """
 
-    _esm = assets.module(assets.CHARTS, "live.js")
+    _esm = assets.module(assets.CHARTS, "functions.js", "live.js")
     _css = assets.styles("uPlot.min.css", "live.css")
 
     head = traitlets.Unicode().tag(sync=True)
@@ -177,6 +188,10 @@ def _part(each: html.Picture) -> State:
             return _program(each)
         case Chart():
             return _chart(each)
+        case Course():
+            return _course(each)
+        case Contours():
+            return _contours(each)
         case Heat():
             return _heat(each)
         case Graph():
@@ -245,6 +260,32 @@ def _series(series: Series) -> State:
     return {"name": visible(series.name)} | numbers | looks
 
 
+def _course(course: Course) -> State:
+    return {
+        "kind": "course",
+        "name": visible(course.name),
+        "by": visible(course.by),
+        "x": _packed("d", course.x),
+        "ys": [_packed("d", y) for y in course.ys],
+        "shown": list(course.shown),
+        "at": course.at,
+        "alt": visible(course.alt),
+    }
+
+
+def _contours(drawn: Contours) -> State:
+    grids = {"values": drawn.values, "byX": drawn.slopes[0], "byY": drawn.slopes[1]}
+    return {
+        "kind": "contours",
+        "name": visible(drawn.name),
+        "names": [visible(name) for name in drawn.names],
+        "x": _packed("d", drawn.x),
+        "y": _packed("d", drawn.y),
+        "at": list(drawn.at),
+        "alt": visible(drawn.alt),
+    } | {name: _packed("d", (v for row in grid for v in row)) for name, grid in grids.items()}
+
+
 def _heat(heat: Heat) -> State:
     return {
         "kind": "heat",
@@ -254,6 +295,8 @@ def _heat(heat: Heat) -> State:
         "largest": largest(heat),
         "rows": visible(heat.rows),
         "columns": visible(heat.columns),
+        "rowNames": [visible(name) for name in heat.row_names],
+        "columnNames": [visible(name) for name in heat.column_names],
         "alt": visible(heat.alt),
     }
 

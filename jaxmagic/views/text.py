@@ -18,18 +18,23 @@ from jaxmagic.pages.blocks import (
     Aside,
     Bar,
     Block,
+    Branch,
     Cell,
     Chart,
     Code,
+    Contours,
+    Course,
     Graph,
     Heat,
     Page,
     Program,
     Prose,
     Series,
+    Strip,
     Tab,
     Table,
     Text,
+    Tree,
     Words,
 )
 from jaxmagic.views.graph import outline
@@ -107,14 +112,27 @@ def _block(each: Block, columns: int) -> Iterator[str]:
             yield from _table(each)
         case Code():
             yield from _code(each)
-        case Chart():
-            yield from _chart(each, columns)
-        case Heat():
-            yield from _heat(each, columns)
+        case Tree():
+            yield from _tree(each)
         case Program():
             yield from _program(each)
         case Graph():
             yield from _graph(each)
+        case _:
+            yield from _picture(each, columns)
+
+
+def _picture(each: Chart | Course | Contours | Heat, columns: int) -> Iterator[str]:
+    match each:
+        case Chart():
+            yield from _chart(each, columns)
+        case Course():
+            for one in each.charts:
+                yield from _chart(one, columns)
+        case Contours():
+            yield from _contours(each, columns)
+        case Heat():
+            yield from _heat(each, columns)
         case _:
             assert_never(each)
 
@@ -242,6 +260,44 @@ def _aligned_figures(program: Program) -> list[str]:
     return ["  ".join(_pad(row[i], widest[i], "right") for i in many) for row in rows]
 
 
+# -- trees -----------------------------------------------------------------------------------------
+
+
+def _tree(tree: Tree) -> Iterator[str]:
+    """An outline; what a line holds stands below it, indented."""
+    found = [(depth, one) for branch in tree.branches for depth, one in _outline(branch, 0)]
+    rows = [_branch_row(depth, one) for depth, one in found if isinstance(one, Branch)]
+    titles = ["", *map(visible, tree.columns)]
+    figures: list[Align] = ["right"] * (len(titles) - 3)
+    aligned = _aligned([titles, *rows], ["left", "left", *figures, "left"])
+    yield aligned[0]
+    lines = iter(aligned[1:])
+    for depth, one in found:
+        if isinstance(one, Branch):
+            yield next(lines)
+        else:
+            yield from (f"{'  ' * depth}{line}" for line in _held(one))
+
+
+def _outline(branch: Branch, depth: int) -> Iterator[tuple[int, Branch | Code | Strip]]:
+    yield depth, branch
+    for one in branch.inside:
+        if isinstance(one, Branch):
+            yield from _outline(one, depth + 1)
+        else:
+            yield depth + 1, one
+
+
+def _branch_row(depth: int, branch: Branch) -> list[str]:
+    return [f"{'  ' * depth}{sentence(branch.words)}", *(sentence(cell) for cell in branch.cells)]
+
+
+def _held(one: Code | Strip) -> list[str]:
+    if isinstance(one, Code):
+        return visible_lines(one.text)
+    return [f"{sparkline(one.values)}  {visible(one.alt)}"]
+
+
 # -- pictures --------------------------------------------------------------------------------------
 
 
@@ -334,14 +390,32 @@ def _heat(heat: Heat, columns: int) -> Iterator[str]:
     across = len(heat.values[0]) if heat.values else 0
     chosen = _spread(across, SIDE)
     yield f"{visible(heat.rows)} down, {visible(heat.columns)} across"
-    titles = ["", *(str(j) for j in chosen)]
+    titles = ["", *(_name(heat.column_names, j) for j in chosen)]
     rows = [
-        [str(i), *(units.brief(heat.values[i][j], 3) for j in chosen)]
+        [_name(heat.row_names, i), *(units.brief(heat.values[i][j], 3) for j in chosen)]
         for i in _spread(len(heat.values), SIDE)
     ]
     yield from _aligned([titles, *rows], ["right"] * len(titles))
     if across > SIDE or len(heat.values) > SIDE:
         yield f"(a few of {len(heat.values):,} × {across:,})"
+
+
+def _name(names: Sequence[str], place: int) -> str:
+    return visible(names[place]) if place < len(names) else str(place)
+
+
+def _contours(each: Contours, columns: int) -> Iterator[str]:
+    """A few of its values."""
+    yield from textwrap.wrap(visible(each.alt), columns)
+    across, down = _spread(len(each.x), SIDE - 1), _spread(len(each.y), SIDE - 1)
+    yield f"{visible(each.names[1])} down, {visible(each.names[0])} across"
+    titles = ["", *(_coordinate(each.x[i]) for i in across)]
+    rows = [[_coordinate(each.y[j]), *(_level(each.values[j][i]) for i in across)] for j in reversed(down)]
+    yield from _aligned([titles, *rows], ["right"] * len(titles))
+
+
+def _level(value: float) -> str:
+    return "–" if math.isnan(value) else units.brief(value, 4)
 
 
 def _spread(total: int, most: int) -> list[int]:

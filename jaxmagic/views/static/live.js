@@ -630,6 +630,8 @@ function mark(plot, at, colour) {
 
 // -- heat maps -------------------------------------------------------------------------------------
 
+const MOST_NAMES = 24;
+
 class HeatPart {
   constructor(place, part) {
     Object.assign(this, { place, part });
@@ -638,14 +640,35 @@ class HeatPart {
     this.canvas.width = Math.max(part.across, 1);
     this.canvas.height = Math.max(part.down, 1);
     const side = clamp(Math.min(460 / part.across, 300 / part.down), 2, 24);
-    this.canvas.style.maxWidth = `${Math.max(side * part.across, 24)}px`;
-    this.canvas.style.aspectRatio = `${part.across} / ${part.down}`;
     this.told = make("p", "jm-status", { "aria-live": "polite" });
-    place.append(this.canvas, this.told);
+    if (this.named()) place.append(this.frame(), this.told);
+    else {
+      this.canvas.style.maxWidth = `${Math.max(side * part.across, 24)}px`;
+      this.canvas.style.aspectRatio = `${part.across} / ${part.down}`;
+      place.append(this.canvas, this.told);
+    }
     this.canvas.addEventListener("mousemove", (event) => this.tell(event));
     this.canvas.addEventListener("mouseleave", () => this.rest());
     this.close = watched(place, () => this.draw(), () => this.draw());
     this.rest();
+  }
+
+  /* Few rows and columns have their names beside them. */
+  named() {
+    const { rowNames, columnNames } = this.part;
+    return rowNames.length + columnNames.length > 0 && Math.max(rowNames.length, columnNames.length) <= MOST_NAMES;
+  }
+
+  frame() {
+    const { rowNames, columnNames, across, down } = this.part;
+    const label = (name) => make("span", "", { title: name }, name);
+    const rows = make("div", "jm-matrix-rows", { "aria-hidden": "true" }, ...rowNames.map(label));
+    const steep = columnNames.join("").length > 4 * across + 12;
+    const columns = make("div", `jm-matrix-columns${steep ? " jm-steep" : ""}`, { "aria-hidden": "true" }, ...columnNames.map(label));
+    const frame = make("div", "jm-matrix-frame", {}, make("span"), columns, rows, this.canvas);
+    frame.style.gridTemplateColumns = `auto minmax(0, ${Math.max(44 * across, 80)}px)`;
+    this.canvas.style.height = `${22 * down}px`;
+    return frame;
   }
 
   rest() {
@@ -657,7 +680,8 @@ class HeatPart {
     const column = clamp(Math.floor(((event.clientX - box.left) / box.width) * this.part.across), 0, this.part.across - 1);
     const row = clamp(Math.floor(((event.clientY - box.top) / box.height) * this.part.down), 0, this.part.down - 1);
     const value = figure(this.values[row * this.part.across + column]);
-    this.told.textContent = `${this.part.rows} ${row}, ${this.part.columns} ${column}: ${value}`;
+    const { rows, columns, rowNames, columnNames } = this.part;
+    this.told.textContent = `${rowNames[row] ?? `${rows} ${row}`}, ${columnNames[column] ?? `${columns} ${column}`}: ${value}`;
   }
 
   /* The colour says the sign, its strength the size; nothing at 0, so that it reads on any ground. */
@@ -943,4 +967,4 @@ class GraphPart {
   }
 }
 
-const PARTS = { program: ProgramPart, chart: ChartPart, heat: HeatPart, graph: GraphPart };
+const PARTS = { program: ProgramPart, chart: ChartPart, course: CoursePart, contours: ContoursPart, heat: HeatPart, graph: GraphPart };
