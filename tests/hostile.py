@@ -6,9 +6,12 @@ from jaxmagic.pages.blocks import (
     Aside,
     Bar,
     Box,
+    Branch,
     Chart,
     Code,
     Column,
+    Contours,
+    Course,
     Diagram,
     Graph,
     Heat,
@@ -18,10 +21,12 @@ from jaxmagic.pages.blocks import (
     Range,
     Series,
     SourceLine,
+    Strip,
     Tab,
     Table,
     Text,
     Tie,
+    Tree,
     Wire,
     tab,
     words,
@@ -86,6 +91,17 @@ def blocks(nasty: str) -> tuple:
             alt=nasty,
         ),
         Heat(values=((1.0, -1.0),), rows=nasty, columns=nasty, alt=nasty),
+        Heat(
+            values=((1.0, -1.0),),
+            rows=nasty,
+            columns=nasty,
+            alt=nasty,
+            row_names=(nasty,),
+            column_names=(nasty, nasty),
+        ),
+        _course(nasty),
+        _contours(nasty),
+        _tree(nasty),
         Graph(
             columns=(nasty,),
             source=(line,),
@@ -94,6 +110,26 @@ def blocks(nasty: str) -> tuple:
             alt=nasty,
         ),
     )
+
+
+def _course(nasty: str) -> Course:
+    x, y = (0.0, 1.0, 2.0), (0.0, 1.0, 4.0)
+    still = Chart(series=(Series(name=nasty, x=x, y=y),), x=nasty, y=nasty, alt=nasty)
+    return Course(name=nasty, by=nasty, x=x, ys=(y, x), shown=(0.0, 2.0), at=1.0, charts=(still,), alt=nasty)
+
+
+def _contours(nasty: str) -> Contours:
+    grid = ((0.0, 1.0), (1.0, 2.0))
+    axis = (0.0, 1.0)
+    return Contours(
+        name=nasty, names=(nasty, nasty), x=axis, y=axis, values=grid, slopes=(grid, grid), at=axis, alt=nasty
+    )
+
+
+def _tree(nasty: str) -> Tree:
+    held = (Code(text=nasty), Strip(values=(1.0, -1.0), alt=nasty))
+    leaf = Branch(words=words(nasty), cells=(words(nasty), words(nasty)), inside=held)
+    return Tree(columns=(nasty, nasty), branches=(Branch(words=words(nasty), inside=(leaf,), open=True),))
 
 
 def _diagram(nasty: str, inside: Lazy[Diagram] | None = None) -> Diagram:

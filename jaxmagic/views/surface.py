@@ -6,6 +6,7 @@ import base64
 import io
 import math
 import struct
+import warnings
 import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,9 @@ def _in_few_colours(figure: Figure) -> str:
     from PIL import Image
 
     out = io.BytesIO()
-    figure.savefig(out, format="raw", transparent=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a letter that the font lacks is no news to the user
+        figure.savefig(out, format="raw", transparent=True)
     width, height = figure.canvas.get_width_height()
     drawn = Image.frombytes("RGBA", (width, height), out.getvalue())
     small = io.BytesIO()
