@@ -51,6 +51,22 @@ def test_along_what_is_no_number(name):
         differentiate(lambda both: both["u"] * both["v"], {"u": 1.0, "v": 2.0}, along=(name, 0.0, 1.0))
 
 
+def test_along_with_several_outputs():
+    with pytest.raises(BadTarget, match="more than one number"):
+        differentiate(lambda t: jnp.stack([t, t]), 1.0, along=("t", 0.0, 1.0))
+
+
+def test_along_where_the_function_might_never_end_says_so():
+    found = differentiate(
+        lambda a, t: a * jax.lax.while_loop(lambda x: x < 9, lambda x: 2 * x, t),
+        1.0,
+        2.0,
+        along=("t", 0.0, 1.0),
+    )
+    assert found.curve is None
+    assert "no picture" in [note.kind for note in found.notes]
+
+
 def test_a_picture_that_takes_too_long_has_gaps_far_from_the_point(monkeypatch):
     monkeypatch.setattr(curves, "PATIENCE", -1.0)
     found = differentiate(jnp.sin, 2.0).curve
@@ -97,10 +113,10 @@ def test_what_has_no_field(function):
 # -- layers ---------------------------------------------------------------------------------------
 
 
-def deep(scale, depth=8):
+def deep(scale, activation, depth=8):
     def network(params, x):
         for weights in params:
-            x = jax.nn.sigmoid(x @ weights) if scale < 1 else x @ weights
+            x = activation(x @ weights)
         return jnp.sum(x**2)
 
     params = [scale * jax.random.normal(jax.random.key(i), (8, 8)) for i in range(depth)]
@@ -108,7 +124,7 @@ def deep(scale, depth=8):
 
 
 def test_vanishing_layers_are_marked():
-    found = deep(0.05)
+    found = deep(0.05, jax.nn.sigmoid)
     marks = [leaf.mark for leaf in found.leaves]
     assert marks[0] == "vanishing"
     assert marks[-1] == ""
@@ -117,12 +133,12 @@ def test_vanishing_layers_are_marked():
 
 
 def test_a_healthy_model_has_no_marks():
-    found = deep(1.0)
+    found = deep(0.5, jnp.tanh)
     assert {leaf.mark for leaf in found.leaves} == {""}
 
 
 def test_exploding_layers_are_marked():
-    found = deep(4.0)
+    found = deep(4.0, lambda x: x)
     assert {leaf.mark for leaf in found.leaves} == {"exploding"}
     [note] = [note for note in found.notes if note.kind == "exploding"]
     assert "`params[0]`, `params[1]`, `params[2]` and 5 more" in note.text

@@ -41,9 +41,14 @@ def curve(run: Run, along: Range | None = None) -> Curve | None:
         along: one of the inputs, where there are more, and its range.
 
     Raises:
-        BadTarget: when `along` is no number among the inputs.
+        BadTarget: when `along` is no number among the inputs, or the function returns several.
     """
     if [np.shape(y) for y in run.plain] != [()]:
+        if along:
+            raise BadTarget(
+                f"`{run.target.name}` returns more than one number; a picture along `{along[0]}` is of one.",
+                fix=f"Picture one of them, `{run.target.name}(…)[0]`, or their sum.",
+            )
         return None
     place = _place(run, along[0]) if along else run.choice.active[0]
     leaf = run.inputs.leaves[place]

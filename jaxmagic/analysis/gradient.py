@@ -22,7 +22,7 @@ from jaxmagic.analysis.leaves import read, refuse_types, typed
 from jaxmagic.analysis.remarks import remarks
 from jaxmagic.analysis.trust import Report, check
 from jaxmagic.errors import CannotDifferentiate
-from jaxmagic.results import Check, Gradient, Lazy, Partial, Value
+from jaxmagic.results import Check, Gradient, Lazy, Note, Partial, Value
 from jaxmagic.target import Target
 
 
@@ -90,6 +90,7 @@ def derive(
     partials = _partials(done)
     leaves = tuple(_leaves(done, report))
     marks = _marks(done, leaves)
+    drawn = curve(done, along)
     return Gradient(
         name=target.name,
         value=done.value,
@@ -106,8 +107,9 @@ def derive(
             *report.notes,
             *remarks(done),
             *layers.notes(marks),
+            *(_undrawn(along[0]) if along and drawn is None else ()),
         ),
-        curve=curve(done, along),
+        curve=drawn,
         field=field(done),
         expenses=Lazy(functools.partial(expenses, done)) if order == 1 else None,
     )
@@ -127,6 +129,12 @@ def _marks(done: Run, leaves: Sequence[Partial]) -> dict[str, str]:
     if len(done.modes) > 1 or [np.shape(one) for one in done.plain] != [()]:
         return {}
     return layers.marks(leaves)
+
+
+def _undrawn(name: str) -> tuple[Note, ...]:
+    """Why a picture that was asked for is not there."""
+    text = f"No picture along `{name}`: away from this point the function might never end (a `while` in it)."
+    return (Note(kind="no picture", text=text),)
 
 
 def _output(done: Run) -> Value:

@@ -16,6 +16,7 @@ from jaxmagic.pages.verdicts import mark
 FULL = 64  # arrays up to this many numbers are printed in full
 MOST_PARTS = 40  # of one branch
 OPEN = 12  # lines that are open at first, at most
+_PAIR = (("real",), ("imag",))
 COLUMNS = ("type", "norm", "zeros", "for 1 % more", "check")
 
 
@@ -34,8 +35,8 @@ class _Part:
 
 
 def tree(leaves: Sequence[Figured]) -> Tree | None:
-    """None where no input has parts."""
-    if not any(len(leaf.way) > 1 for leaf in leaves):
+    """None where no input has parts (a complex number's two are in the table)."""
+    if not any(len(leaf.way) > 1 and leaf.way[1:] not in _PAIR for leaf in leaves):
         return None
     root = _Part()
     for leaf in leaves:
