@@ -64,6 +64,20 @@ def population(people, birth, death, migration, years):
     rate = birth - death
     growth = jnp.exp(rate * years)
     return people * growth + migration * (growth - 1) / rate""",
+    "along": """%%jaxgrad --along t=0..10 wave(2.0, t=1.0)
+def wave(a, t):
+    return a * jnp.sin(t) * jnp.exp(-t / 5)""",
+    "contours": """%%jaxgrad wave(2.0, t=1.0)
+def wave(a, t):
+    return a * jnp.sin(t) * jnp.exp(-t / 5)""",
+    "tree": """%%jaxgrad --wrt params loss(params, jnp.ones((4, 32)))
+keys = jax.random.split(jax.random.key(0), 5)
+params = {f"layer {i}": {"kernel": 0.04 * jax.random.normal(key, (32, 32)), "bias": jnp.zeros(32)}
+          for i, key in enumerate(keys)}
+def loss(params, x):
+    for layer in params.values():
+        x = jax.nn.sigmoid(x @ layer["kernel"] + layer["bias"])
+    return (x ** 2).mean()""",
     "jaxdevice": "%jaxdevice",
     "jaxport": """%%jaxport smooth(np.linspace(0.0, 1.0, 1000), 20)
 def smooth(u, steps):
@@ -99,6 +113,8 @@ def picture(lab: Lab, browser: Browser, name: str, cell: str, theme: str) -> Non
         hover(page)
     if name == "memory":
         page.get_by_role("tab", name="Memory").click()
+    if name in POINT:
+        POINT[name](page)
     keep(page, f"{name}-{theme}-live.png")
     browser.save(page)
     page.wait_for_timeout(500)
@@ -109,6 +125,28 @@ def picture(lab: Lab, browser: Browser, name: str, cell: str, theme: str) -> Non
     page.close()
     print(name, theme)
 
+
+def along(page) -> None:
+    """Let the tangent follow the mouse."""
+    box = page.locator(".jm-course .u-over").first.bounding_box()
+    page.mouse.move(box["x"] + 0.48 * box["width"], box["y"] + box["height"] / 2)
+
+
+def contours(page) -> None:
+    """Point at a place of the field."""
+    page.get_by_role("tab", name="contours").click()
+    box = page.locator("canvas.jm-field").bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.4 * box["height"])
+
+
+def tree(page) -> None:
+    """Open a layer down to its numbers."""
+    page.get_by_role("tab", name="tree").click()
+    for place in (1, 2, 3):
+        page.locator(".jm-live summary").nth(place).click()
+
+
+POINT = {"along": along, "contours": contours, "tree": tree}
 
 HOVERED = "x @ w"
 FIND = """text => {

@@ -53,6 +53,29 @@ def counts(first):
     return found
 
 
+# The corner or step itself, and the slope that JAX answers there.
+CORNERS = {
+    "relu": (lambda u: max(u, 0.0), 0.0),
+    "abs": (abs, 0.0),
+    "max": (lambda u: max(u, 2 * u), 1.5),
+}
+STEPS = {"floor": (np.floor, 0.0), "round": (lambda u: np.round(u + 0.5), 0.0)}
+
+
+def cornered(first, kinds):
+    """Findings at a corner or step on top of a random smooth expression, as large as that one's own slope."""
+    found = Counter()
+    for seed in range(first, first + EXPRESSIONS):
+        rng = np.random.default_rng(seed)
+        tree, at = grow(rng), somewhere(rng)
+        corner, answer = kinds[list(kinds)[seed % len(kinds)]]
+        size = abs(slope(tree, at)) + abs(evaluate(tree, at)) / (abs(at) or 1.0)
+        height = float(np.exp(rng.uniform(-1, 1))) * (size or 1.0)
+        f = lambda x, t=tree, a=at, c=corner, h=height: evaluate(t, x) + h * c(x - a)  # noqa: E731 -- a formula
+        found[judge(f, at, slope(tree, at) + height * answer)] += 1
+    return found
+
+
 def planted(first):
     """Functions with a wrong custom rule, through `differentiate`."""
     found = Counter()
@@ -87,6 +110,8 @@ def main(first=0):
     print(f"|---|---|{'---|' * len(FINDINGS)}")
     for name, counter in counts(first).items():
         print(row(name, counter))
+    print(row("fair, at a kink (relu, abs, max)", cornered(first, CORNERS)))
+    print(row("fair, at a jump (floor, round)", cornered(first, STEPS)))
     print(row("wrong custom rules through JAX", planted(first)))
 
 
