@@ -166,7 +166,14 @@ def test_the_state_of_an_optimiser_is_a_tree_of_inputs():
 def test_a_flax_module_is_a_tree():
     model = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
     found = differentiate(lambda model, x: jnp.sum(model(x) ** 2), model, jnp.ones((1, 3)), wrt="model")
-    assert {leaf.way[:2] for leaf in found.leaves} == {("model", "kernel"), ("model", "bias")}
+    assert {leaf.way for leaf in found.leaves} == {("model", "kernel"), ("model", "bias")}
+
+
+def test_an_equinox_module_is_a_tree():
+    eqx = pytest.importorskip("equinox")
+    model = eqx.nn.MLP(2, 1, 4, 1, key=jax.random.key(0))
+    found = differentiate(lambda model, x: jnp.sum(model(x)), model, jnp.ones(2), wrt="model")
+    assert ("model", "layers", "0", "weight") in {leaf.way for leaf in found.leaves}
 
 
 # -- costs ----------------------------------------------------------------------------------------

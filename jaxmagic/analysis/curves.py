@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +27,8 @@ CHUNK = 33  # points that are computed at once
 MOST_BYTES = 256_000_000  # that they may hold at once
 
 T = TypeVar("T")
-Range = tuple[str, float, float]
-Points = Callable[..., list[Any]]
+Range: TypeAlias = tuple[str, float, float]  # an input and the ends
+Points: TypeAlias = Callable[..., list[Any]]
 
 
 def curve(run: Run, along: Range | None = None) -> Curve | None:

@@ -26,7 +26,8 @@ def expenses(run: Run) -> tuple[Expense, ...]:
     function = Function(run.target, run.inputs, run.choice.active)
     points = [jnp.asarray(point(leaf)) for leaf in run.active]
     fixed = [run.inputs.leaves[i].value for i in function.fixed]
-    with quiet(), program.afresh():
+    [device, *_] = run.plain[0].devices()
+    with jax.default_device(device), quiet(), program.afresh():
         ways = [_way(mode, function, points, fixed, run) for mode in ("function", "reverse", "forward")]
         seconds = _timed([call for _, call in ways], points, fixed)
     return tuple(_filled(one, second) for (one, _), second in zip(ways, seconds, strict=True))

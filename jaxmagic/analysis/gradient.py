@@ -197,7 +197,7 @@ def _leaves(done: Run, report: Report) -> list[Partial]:
             by=tuple(done.active[i].path for i in by),
             output=done.outputs.leaves[done.outputs.real[output]].path if several else "",
             rows=done.plain[output].ndim,
-            way=done.active[by[0]].tokens,
+            way=done.active[by[0]].way,
         )
         for (output, *by), block in _blocks(done).items()
     ]

@@ -31,9 +31,11 @@ def marks(leaves: Sequence[Partial]) -> dict[str, str]:
     """By path: "vanishing" or "exploding".
 
     How strong a layer is: the most that a change of its weights by a share of their own size could do to the
-    output, to first order: ‖∂f/∂w‖ ‖w‖. Weights that are all zero have no size of their own.
+    output, to first order: ‖∂f/∂w‖ ‖w‖. Weights that are all zero have no size of their own, and what is no
+    part of a pytree is no layer.
     """
-    arrays = [leaf for leaf in leaves if np.ndim(leaf.value) and np.size(leaf.value) > 1]
+    parts = [leaf for leaf in leaves if len(leaf.way) > 1]
+    arrays = [leaf for leaf in parts if np.ndim(leaf.value) and np.size(leaf.value) > 1]
     sizes = {leaf.path: (_norm(leaf.value), _norm(leaf.point)) for leaf in arrays}
     known = {path: (g, w) for path, (g, w) in sizes.items() if 0 < g < math.inf and 0 < w < math.inf}
     if len(known) < FEWEST:

@@ -54,6 +54,12 @@ class Leaf:
     role: Role
 
     @property
+    def way(self) -> Tokens:
+        """The pieces that its path shows: not what a box around one array adds."""
+        last = self.tokens[-1] if self.tokens else ""
+        return self.tokens if self.path.rstrip("'\"]").endswith(last) else self.tokens[:-1]
+
+    @property
     def size(self) -> int:
         """How many numbers it holds."""
         return math.prod(np.shape(self.value)) if self.role in ("real", "complex", "whole", "count") else 1
