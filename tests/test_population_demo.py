@@ -245,7 +245,7 @@ def test_the_fit_goes_one_stretch_for_each_question_and_says_when_it_is_done(fit
     first = answers(fitting, {"fit": 1, "go": True})[0][0]
     assert (first["fitted"], first["step"], first["of"]) == (1, 0, fit.STEPS)
     content, (figures,) = answers(fitting, {"fit": 1})[0]
-    assert content["step"] == fit.AT_ONCE
+    assert content["step"] == fit.AT_FIRST
     assert content["loss"] < first["loss"]
     assert figures == packed(forecast(result.years, **content["city"]))
     while "ended" not in content:

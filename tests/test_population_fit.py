@@ -36,7 +36,7 @@ def test_whoever_takes_no_further_step_has_stopped_it():
     steps = fit.descend(counts())
     first, second = next(steps), next(steps)
     steps.close()
-    assert (first.number, second.number) == (0, fit.AT_ONCE)
+    assert (first.number, second.number) == (0, fit.AT_FIRST)
     assert second.loss < first.loss
 
 

@@ -114,6 +114,6 @@ def test_the_descent(result, shown, known):
     state = adam.init(scaled)
     assert float(shown["loss"](scaled, *counts)) == pytest.approx(result.path[0].loss)
     step = jax.jit(lambda scaled, state: shown["step_down"](scaled, state, adam, *counts))
-    for _ in range(fit.AT_ONCE):
+    for _ in range(fit.AT_FIRST):
         scaled, state = step(scaled, state)
     assert float(shown["loss"](scaled, *counts)) == pytest.approx(result.path[1].loss, rel=1e-3)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +24,11 @@ from jaxmagic.demo.population import Number, population
 from jaxmagic.errors import JaxmagicError
 
 Floats = npt.NDArray[np.float64]
+Carry: TypeAlias = tuple[jax.Array, Any]  # what the descent moves, and the state of its optimiser
 
 NAMES = ("natural", "migration", "capacity", "start")
 STEPS = 3000
-AT_ONCE = 50  # descent steps between two looks
+AT_FIRST, UNTIL, AT_ONCE = 5, 200, 50  # descent steps between two looks: few until so many, then more
 RATE = 0.05  # of Adam, at first; it falls to 0 as a cosine
 
 
@@ -109,7 +110,7 @@ def loss(scaled: jax.Array, years: jax.Array, counts: jax.Array) -> jax.Array:
     return jnp.mean(misses(figures_of(scaled, counts), years, counts) ** 2)
 
 
-def step_down(scaled: jax.Array, state: Any, adam: Any, years: jax.Array, counts: jax.Array) -> Any:
+def step_down(scaled: jax.Array, state: Any, adam: Any, years: jax.Array, counts: jax.Array) -> Carry:
     """One step down: what Optax's Adam makes of the gradient is added."""
     slope = jax.grad(loss)(scaled, years, counts)
     change, state = adam.update(slope, state)
@@ -171,14 +172,19 @@ def descent(city: Census, optax: ModuleType, steps: int) -> Iterator[Step]:
     adam = optax.adam(optax.cosine_decay_schedule(RATE, steps))
     scaled = _first(city)
 
-    def step(carry: tuple[jax.Array, Any], _: None) -> tuple[tuple[jax.Array, Any], None]:
-        return step_down(*carry, adam, years, counts), None
+    @jax.jit
+    def some(carry: Carry, steps: int) -> Carry:
+        def one(_: int, carry: Carry) -> Carry:
+            return step_down(*carry, adam, years, counts)
 
-    some = jax.jit(lambda carry: jax.lax.scan(step, carry, length=AT_ONCE)[0])
-    carry = (scaled, adam.init(scaled))
-    yield _step(0, loss(scaled, years, counts), figures_of(scaled, counts))
-    for number in range(AT_ONCE, steps + 1, AT_ONCE):
-        carry = some(carry)
+        moved: Carry = jax.lax.fori_loop(0, steps, one, carry)
+        return moved
+
+    carry, number = (scaled, adam.init(scaled)), 0
+    yield _step(number, loss(scaled, years, counts), figures_of(scaled, counts))
+    while number < steps:
+        more = min(AT_FIRST if number < UNTIL else AT_ONCE, steps - number)
+        carry, number = some(carry, more), number + more
         yield _step(number, loss(carry[0], years, counts), figures_of(carry[0], counts))
 
 

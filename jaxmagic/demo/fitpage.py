@@ -80,7 +80,7 @@ def evidence(result: Fitted) -> tuple[Tab, ...]:
 
 
 def _fit(result: Fitted) -> Tab:
-    return tab("the fit", _curve(result), _figures(result), *lines_of_jax(BAND, ERROR))
+    return tab("the fit", _curve(result), _figures(result), *lines_of_jax(BAND))
 
 
 def _curve(result: Fitted) -> Chart:

@@ -84,7 +84,7 @@ def test_it_ends_at_the_best_city_with_its_loss_drawn(demo, best):
     press(demo, "fit")
     wait_until_told(demo, "fitted: step 3,000 of 3,000")
     assert sliders(demo) == pytest.approx(list(best.values())[:4], rel=1e-6)
-    assert demo.locator(".jm-pop-loss path").get_attribute("d").count("L") == 60
+    assert demo.locator(".jm-pop-loss path").get_attribute("d").count("L") == 96
     assert demo.locator(".jm-pop-band").get_attribute("d")
     assert demo.get_by_role("button", name="stop", exact=True).is_disabled()
 

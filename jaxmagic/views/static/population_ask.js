@@ -107,11 +107,10 @@ function makeFit(model, onStep, say) {
   let number = 0, going = false, last = null;
   const ask = (go) => model.send({ fit: number, go });
   function draw() {
-    const logs = losses.map((loss) => Math.log(loss));
+    const logs = losses.map(([, loss]) => Math.log(loss));
     const y = scale(Math.min(...logs), Math.max(...logs), 41, 3), x = scale(0, last.of, 2, 218);
-    const each = last.step / Math.max(1, losses.length - 1);
-    set(line, { d: `M${logs.map((v, i) => `${x(i * each).toFixed(1)} ${y(v).toFixed(1)}`).join("L")}` });
-    set(chart, { "aria-label": `The loss fell from ${short.format(losses[0])} to ${short.format(last.loss)}, on a logarithmic scale.` });
+    set(line, { d: `M${logs.map((v, i) => `${x(losses[i][0]).toFixed(1)} ${y(v).toFixed(1)}`).join("L")}` });
+    set(chart, { "aria-label": `The loss fell from ${short.format(losses[0][1])} to ${short.format(last.loss)}, on a logarithmic scale.` });
   }
   const off = () => `step ${whole.format(last.step)} of ${whole.format(last.of)}, counts off by ${(100 * Math.sqrt(last.loss)).toFixed(1)} % (root mean square)`;
   function listen(message, buffers) {
@@ -122,7 +121,7 @@ function makeFit(model, onStep, say) {
       return;
     }
     last = message;
-    losses.push(message.loss);
+    losses.push([message.step, message.loss]);
     draw();
     say(off(), false);
     onStep(message, buffers);
