@@ -111,7 +111,10 @@ async def _coroutine(x):
     return x
 
 
-@pytest.mark.parametrize(("function", "kind"), [(_generator, "generator"), (_coroutine, "coroutine")])
+@pytest.mark.parametrize(
+    ("function", "kind"),
+    [(_generator, "generator"), (_coroutine, "coroutine"), (lambda x: lambda: x, "function")],
+)
 def test_the_promise_of_a_result_is_refused(function, kind):
     with pytest.raises(BadTarget, match=f"returns a {kind}, which has computed nothing yet"):
         quick(function, np.ones(3))
@@ -766,6 +769,9 @@ def test_trap_arrays_that_start_on_the_other_side():
         kinds[kind] = {note.kind: note.text for note in result.notes}
     assert kinds["numpy"]["moves inputs"].startswith("`mine` takes NumPy arrays to JAX in each call")
     assert "moves inputs" not in kinds["jax"]
+    both = {"numpy": lambda n, j: np.sum(n), "mine": lambda n, j: jnp.sum(j)}
+    result = bench.run_labelled(both, (np.ones(3, np.float32), jnp.ones(3)), tools=ticking())
+    assert "moves inputs" not in {note.kind for note in result.notes}
 
 
 def test_trap_nan_and_infinity_are_values():

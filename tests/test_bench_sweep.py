@@ -174,6 +174,13 @@ def test_no_size_is_refused():
         sweep.run(lambda n: Target(function=np.sort), "n", [])
 
 
+def test_a_machine_that_is_busy_throughout_is_blamed_and_not_the_results():
+    wild = point(1000, 25.0)
+    busy = dataclasses.replace(wild.benchmark, notes=(Note(kind="too busy", text="…"),))
+    shown = page(made(dataclasses.replace(wild, benchmark=busy)))
+    assert text(shown.say) == "The machine was too busy to tell who is ahead at any size."
+
+
 def test_sizes_at_which_the_machine_was_too_busy_do_not_count():
     wild = point(1000, 25.0)
     busy = dataclasses.replace(wild.benchmark, notes=(Note(kind="too busy", text="…"),))

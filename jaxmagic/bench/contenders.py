@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import itertools
 import operator
@@ -10,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -172,7 +174,7 @@ def _by_call(
         first_call=seconds,
         expected=seconds,
         captured=lifted.folded,
-        moves=_has(np.ndarray, own[:2]) and _has(jax.Array, result),
+        moves=_has(np.ndarray, _read(target, own)) and _has(jax.Array, result),
     )
 
 
@@ -180,9 +182,9 @@ def _computed(result: Any, name: str) -> Any:
     """The result, when it is there and no promise of one.
 
     Raises:
-        BadTarget: a coroutine or generator, whose making is all that a race would time.
+        BadTarget: a coroutine, generator or function, whose making is all that a race would time.
     """
-    if not isinstance(result, Iterator | Awaitable):
+    if not isinstance(result, Iterator | Awaitable | FunctionType | functools.partial):
         return result
     getattr(result, "close", lambda: None)()
     raise BadTarget(
@@ -335,6 +337,20 @@ def _named(target: Target, lifted: Lifted, own: tuple[Any, Any, Any]) -> dict[st
     args, kwargs, captured = own
     given = Target(function=target.function, args=args, kwargs=kwargs).named_inputs()
     return given | dict(zip(lifted.names, captured, strict=True))
+
+
+def _read(target: Target, own: tuple[Any, Any, Any]) -> list[Any]:
+    """The inputs that the code of a function names (labelled contenders are all given those of all)."""
+    named = Target(function=target.function, args=own[0], kwargs=own[1]).named_inputs()
+    code = getattr(target.function, "__code__", None)
+    if code is None:
+        return list(named.values())
+    words = {str(word) for step in dis.get_instructions(code) for word in _words(step.argval)}
+    return [value for name, value in named.items() if name in words]
+
+
+def _words(argument: Any) -> Iterable[Any]:
+    return argument if isinstance(argument, tuple) else (argument,)
 
 
 def _used_up(tree: Any) -> bool:

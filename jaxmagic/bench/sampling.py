@@ -30,6 +30,8 @@ WARMING = 0.05
 COPIES_BYTES = 64e6
 # Seconds that a block gets at least before it is broken off.
 LEAST = 0.001
+# A sample that had to be broken off after so many times what was expected of it tells of its calls.
+OVERLONG = 10.0
 # Calls in one sample at most, and where the last sample took no time at all by the clock.
 MOST_CALLS = 1_000_000
 TIMELESS_CALLS = 1_000
@@ -76,6 +78,7 @@ class Record:
         printed: takes what it prints meanwhile.
         call: on inputs that all its calls share, unless it spoils them.
         copying: seconds that preparing its next call will take.
+        sample: when its last sample began, and the seconds that it should have taken.
     """
 
     entrant: Entrant
@@ -87,6 +90,7 @@ class Record:
     printed: Sink = field(default_factory=Sink)
     call: Call | None = None
     copying: float = 0.0
+    sample: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def of(cls, entrant: Entrant, expected: float) -> Record:
@@ -232,11 +236,19 @@ def _block(record: Record, slot: _Slot, length: float, sample: float, tools: Ins
             record.entrant.scope(),
         ):
             _fill(record, start + length, sample, tools.now)
-    except (Exception, TimeIsUp) as failure:  # noqa: BLE001 - whatever a user's function raises ends its race only
+    except TimeIsUp as up:
+        record.failure = up if _is_overlong(record, tools.now()) else None
+    except Exception as failure:  # noqa: BLE001 - whatever a user's function raises ends its race only
         record.failure = failure
     record.spent += tools.now() - start
     record.worked += tools.worked() - worked
     return record.failure is None
+
+
+def _is_overlong(record: Record, now: float) -> bool:
+    """Whether it was a call that took too long, and not a slow machine."""
+    began, due = record.sample
+    return now - began > OVERLONG * due
 
 
 def _fill(record: Record, end: float, sample: float, now: Callable[[], float]) -> None:
@@ -246,6 +258,7 @@ def _fill(record: Record, end: float, sample: float, now: Callable[[], float]) -
     while True:
         began = now()
         repeats = _repeats(record, sample)
+        record.sample = (began, repeats * record.turn)
         seconds = time_calls(record.entrant, _calls(record, repeats), now)
         record.expected = seconds / repeats
         if began >= warm_at:

@@ -31,6 +31,8 @@ from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Value
 NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
 _LABELS = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "JAX under jit", GRADIENT: "jit with gradient"}
 _IN_SENTENCES = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "jit"}
+# How the obstacle of a side begins that might have run, with more time.
+_TOO_LATE = ("cut off", "not started")
 # An interval whose ends are this many times apart says nothing.
 UNSTEADY = 1.3
 # One whose ends are this many times apart says on which side, and no more.
@@ -103,7 +105,9 @@ def _say_alone(result: Benchmark) -> Words:
         if not result.labelled and set(out) in ({EAGER, JIT}, {JIT, GRADIENT})
         else units.listed([called(result, other) for other in out])
     )
-    return sentence + words("; ", strong(f"{others} could not run it"), ".")
+    late = all((result.contenders[name].obstacle or "").startswith(_TOO_LATE) for name in out)
+    what = f"there was no time for {others}" if late else f"{others} could not run it"
+    return sentence + words("; ", strong(what), ".")
 
 
 def _say_fastest(result: Benchmark) -> Words:

@@ -40,6 +40,8 @@ def page(result: Sweep, progress: float | None = None) -> Page:
 
 def _say(result: Sweep) -> Words:
     ratios = [times.estimate for point in result.points if (times := _speedup(point)) is not None]
+    if not ratios and any(_was_busy(point) for point in result.points):
+        return words("The machine was ", strong("too busy to tell"), " who is ahead at any size.")
     if not ratios:
         return words(
             strong("Nothing to compare"), ": at no size did both NumPy and jit give the same result."
