@@ -791,7 +791,8 @@ class Contender:
 
     Args:
         name: "numpy", "jax", "jax.jit", or the user's label.
-        seconds: every sample, in seconds a call, one tuple a batch (empty where it sat one out).
+        seconds: every sample that counts, in seconds a call, one tuple a batch (empty where it sat one out).
+        left_out: those that do not, for the system gave the core to others meanwhile.
         typical: seconds a call; None when it could not run.
         interval: `typical` with the range from the spread over the batches.
         first_call: seconds of the very first call, compilation included; None when not run.
@@ -808,6 +809,7 @@ class Contender:
 
     name: str
     seconds: tuple[tuple[float, ...], ...] = ()
+    left_out: tuple[tuple[float, ...], ...] = ()
     typical: float | None = None
     interval: Interval | None = None
     first_call: float | None = None
@@ -887,22 +889,23 @@ class Benchmark:
         return {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}
 
     def to_dataframe(self) -> Any:
-        """One row a sample: contender, batch, seconds (a pandas DataFrame).
+        """One row a sample: contender, batch, seconds, whether it counts (a pandas DataFrame).
 
         Raises:
             ImportError: when pandas is not installed.
         """
         rows = [
-            {"contender": name, "batch": batch, "seconds": sample}
+            {"contender": name, "batch": batch, "seconds": sample, "counts": counts}
             for name, side in self.contenders.items()
-            for batch, samples in enumerate(side.seconds)
+            for counts, batches in ((True, side.seconds), (False, side.left_out))
+            for batch, samples in enumerate(batches)
             for sample in samples
         ]
         try:
             pandas = import_module("pandas")
         except ImportError as error:
             raise ImportError("to_dataframe needs pandas: pip install pandas") from error
-        return pandas.DataFrame(rows, columns=["contender", "batch", "seconds"])
+        return pandas.DataFrame(rows, columns=["contender", "batch", "seconds", "counts"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

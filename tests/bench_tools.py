@@ -49,6 +49,7 @@ class Clock:
             cut_off=self.cut_off if cuts else lambda seconds: nullcontext(),
             within=self.within if cuts else lambda work, seconds: work(),
             own_work=lambda: 0.0,
+            interruptions=lambda: 0,
             worked=lambda: cores * self.seconds,
             load=lambda: Load(
                 at=self.seconds, everyone=(cores + others) * self.seconds, ours=cores * self.seconds

@@ -990,9 +990,9 @@ def test_a_data_frame_has_one_row_a_sample(monkeypatch):
     pandas = types.SimpleNamespace(DataFrame=lambda rows, columns: (rows, columns))
     monkeypatch.setitem(__import__("sys").modules, "pandas", pandas)
     rows, columns = result.to_dataframe()
-    assert columns == ["contender", "batch", "seconds"]
+    assert columns == ["contender", "batch", "seconds", "counts"]
     assert len(rows) == sum(len(batch) for side in result.contenders.values() for batch in side.seconds)
-    assert rows[0] == {"contender": "a", "batch": 0, "seconds": pytest.approx(0.1)}
+    assert rows[0] == {"contender": "a", "batch": 0, "seconds": pytest.approx(0.1), "counts": True}
 
 
 def test_without_pandas_the_data_frame_says_what_to_install(monkeypatch):

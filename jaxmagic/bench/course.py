@@ -23,6 +23,7 @@ from jaxmagic.bench.notes import CORES_OF, notes
 from jaxmagic.bench.sampling import Record, time_calls
 from jaxmagic.bench.sampling import race as take_turns
 from jaxmagic.bench.stopwatch import TimeIsUp
+from jaxmagic.bench.undisturbed import Chosen, chosen
 from jaxmagic.errors import JaxmagicError
 from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Note, Port, Value
 from jaxmagic.target import Target
@@ -256,6 +257,11 @@ class Course:
 
     # -- the result
 
+    @property
+    def chosen(self) -> Mapping[str, Chosen]:
+        """The samples that count so far."""
+        return chosen(list(self.records.values()))
+
     def benchmark(self) -> Benchmark:
         """The result so far."""
         sides = {name: self.contender(name) for name in self.order if name in self.sides or name in self.out}
@@ -280,7 +286,7 @@ class Course:
         """Versions, threads, precision, and what others did on the machine meanwhile."""
         batches = max((len(record.batches) for record in self.records.values()), default=0)
         others = self.tools.load().others_since(self.load) if self.load else None
-        had = {f"{CORES_OF}{name}": record.cores for name, record in self.records.items()}
+        had = {f"{CORES_OF}{name}": samples.cores for name, samples in self.chosen.items()}
         return self.facts | {"64 bits": self.wide, "batches": batches, "busy cores of others": others} | had
 
     def contender(self, name: str) -> Contender:
@@ -288,10 +294,12 @@ class Course:
         if name in self.out:
             return self.out[name]
         side, record = self.sides[name], self.records.get(name)
-        batches = tuple(map(tuple, record.batches)) if record and record.sampled else ((side.expected,),)
+        samples = self.chosen[name] if record and record.sampled else Chosen(batches=((side.expected,),))
+        batches = samples.batches
         made = Contender(
             name=name,
             seconds=batches,
+            left_out=samples.left_out,
             typical=statistics.typical(batches),
             interval=statistics.spread(batches),
             first_call=side.first_call,

@@ -18,6 +18,12 @@ from jaxmagic.bench.background import in_background
 from jaxmagic.bench.conditions import Load
 from jaxmagic.bench.stopwatch import AGAIN, cut_off
 
+resource: Any
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
+
 
 @contextmanager
 def garbage_held() -> Iterator[None]:
@@ -91,6 +97,11 @@ def own_work(seconds: float = 0.02) -> float:
     return (time.process_time() - used) / (time.perf_counter() - start)
 
 
+def interruptions() -> int:
+    """How often the system took a core from this process for others; 0 where it does not tell."""
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw) if resource else 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruments:
     """What measures and disturbs, so that a test can bring its own.
@@ -102,6 +113,7 @@ class Instruments:
         within: what a piece of work returns, unless it takes longer than some seconds.
         own_work: cores that this process keeps busy by itself just now.
         worked: seconds that the cores have worked for this process, threads added up.
+        interruptions: how often this process was taken off a core so far, where the system tells.
         load: what all processes have worked.
     """
 
@@ -111,4 +123,5 @@ class Instruments:
     within: Callable[[Callable[[], Any], float], Any] = in_background
     own_work: Callable[[], float] = own_work
     worked: Callable[[], float] = time.process_time
+    interruptions: Callable[[], int] = interruptions
     load: Callable[[], Load] = Load.now

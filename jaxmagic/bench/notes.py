@@ -58,6 +58,17 @@ def _busy(result: Benchmark) -> str:
     return f"Other processes kept {others:.1f} of {cores} cores busy meanwhile."
 
 
+def _disturbed(result: Benchmark) -> str:
+    parts = [
+        f"{sum(map(len, side.left_out)):,} of {sum(map(len, side.left_out + side.seconds)):,} of `{name}`"
+        for name, side in result.contenders.items()
+        if side.left_out
+    ]
+    if not parts:
+        return ""
+    return f"Samples during which the system gave the core to others do not count: {_listed(parts)}."
+
+
 def _too_busy(result: Benchmark) -> str:
     """Why the ratio of the sides cannot be trusted, from what was measured."""
     if not (_busy(result) and result.device.startswith("cpu")):
@@ -175,6 +186,7 @@ def _transfer(it: _Compiled) -> str:
 _OF_RESULT: dict[str, Callable[[Benchmark], str]] = {
     "interrupted": _interrupted,
     "machine busy": _busy,
+    "disturbed samples": _disturbed,
     "too busy": _too_busy,
     "unsteady": _unsteady,
     "timed once": _once,

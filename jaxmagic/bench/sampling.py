@@ -64,6 +64,21 @@ class Entrant:
     scope: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How a sample was taken.
+
+    Args:
+        took: seconds, all its calls together.
+        worked: seconds that cores worked meanwhile.
+        disturbed: whether the process was taken off a core meanwhile.
+    """
+
+    took: float
+    worked: float
+    disturbed: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class Record:
     """What is known of an entrant so far.
@@ -74,6 +89,7 @@ class Record:
         spent: seconds that its blocks took, in all.
         worked: seconds that cores worked in them.
         batches: its samples, in seconds a call.
+        marks: how they were taken, one for each.
         failure: what it raised in its last block; TimeIsUp where a call had to be broken off.
         printed: takes what it prints meanwhile.
         call: on inputs that all its calls share, unless it spoils them.
@@ -86,6 +102,7 @@ class Record:
     spent: float = 0.0
     worked: float = 0.0
     batches: list[list[float]] = field(default_factory=list)
+    marks: list[list[Mark]] = field(default_factory=list)
     failure: Exception | TimeIsUp | None = None
     printed: Sink = field(default_factory=Sink)
     call: Call | None = None
@@ -147,6 +164,7 @@ def race(
     for batch in range(batches):
         for record in records:
             record.batches.append([])
+            record.marks.append([])
         _batch(
             records,
             _Slot(start=start, until=until, latest=latest, share=(batch + 1) / batches),
@@ -235,7 +253,7 @@ def _block(record: Record, slot: _Slot, length: float, sample: float, tools: Ins
             redirect_stdout(record.printed),
             record.entrant.scope(),
         ):
-            _fill(record, start + length, sample, tools.now)
+            _fill(record, start + length, sample, tools)
     except TimeIsUp as up:
         record.failure = up if _is_overlong(record, tools.now()) else None
     except Exception as failure:  # noqa: BLE001 - whatever a user's function raises ends its race only
@@ -251,23 +269,31 @@ def _is_overlong(record: Record, now: float) -> bool:
     return now - began > OVERLONG * due
 
 
-def _fill(record: Record, end: float, sample: float, now: Callable[[], float]) -> None:
+def _fill(record: Record, end: float, sample: float, tools: Instruments) -> None:
     """Samples until another one would not fit; those at the start, while the caches fill, are dropped."""
-    start = now()
+    start = tools.now()
     warm_at = start if record.expected > 4 * WARMING * (end - start) else start + WARMING * (end - start)
     while True:
-        began = now()
+        began = tools.now()
         repeats = _repeats(record, sample)
         record.sample = (began, repeats * record.turn)
-        seconds = time_calls(record.entrant, _calls(record, repeats), now)
-        record.expected = seconds / repeats
+        mark = _sample(record, _calls(record, repeats), tools)
+        record.expected = mark.took / repeats
         if began >= warm_at:
-            record.batches[-1].append(seconds / repeats)
-        ended = now()
+            record.batches[-1].append(record.expected)
+            record.marks[-1].append(mark)
+        ended = tools.now()
         if record.entrant.spoils:
-            record.copying = max(0.0, ended - began - seconds) / repeats
+            record.copying = max(0.0, ended - began - mark.took) / repeats
         if ended <= began or (ended + (ended - began) > end and record.batches[-1]):
             return
+
+
+def _sample(record: Record, calls: Iterable[Call], tools: Instruments) -> Mark:
+    """Time some calls, and see what the machine did meanwhile."""
+    worked, interruptions = tools.worked(), tools.interruptions()
+    took = time_calls(record.entrant, calls, tools.now)
+    return Mark(took=took, disturbed=tools.interruptions() > interruptions, worked=tools.worked() - worked)
 
 
 def _calls(record: Record, repeats: int) -> Iterable[Call]:
