@@ -209,6 +209,18 @@ def whole_store(a):
     return b
 
 
+def _in_single_precision(x):
+    y = np.empty(x.shape[0], dtype=np.float32)
+    for i in range(x.shape[0]):
+        y[i] = x[i] * x.sum()
+    return y
+
+
+@kernel(lambda: [vec(4), vec(4).astype(np.float32)])
+def store_of_two_precisions(x, z):
+    return _in_single_precision(x), _in_single_precision(z)
+
+
 # -- views ----------------------------------------------------------------------------------------
 
 

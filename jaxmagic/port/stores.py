@@ -219,7 +219,6 @@ def _constant_kind(node: ast.expr) -> str:
 
 
 def _wraps(own: Fact, fact: Fact) -> bool:
-    """Whether numbers are stored where fewer bits, or no sign, hold them."""
-    if own.dtype is None or fact.dtype is None:
-        return False
-    return not np.can_cast(own.dtype, fact.dtype, "safe")
+    """Whether numbers are stored where fewer bits, or no sign, hold them, one time or other."""
+    pairs = ((a.dtype, b.dtype) for a in own.forms for b in fact.forms if a.dtype and b.dtype)
+    return any(not np.can_cast(a, b, "safe") for a, b in pairs)
