@@ -810,7 +810,7 @@ def hidden_alias(x):
     return x
 
 
-@refused("size", np.array([1.0, -1.0, 2.0]))
+@kernel(lambda: [vec(3)])
 def data_sized_store(x):
     y = np.zeros(3)
     y[: len(x[x > 0])] = x[x > 0]
@@ -848,14 +848,23 @@ def draws_from_a_generator(x, rng):
     return x + rng.normal(size=3)
 
 
-@refused("did not run", np.array([1.0, -2.0, 3.0]))
+@refused("did not run|bound anew", np.array([1.0, -2.0, 3.0]))
+def branch_that_does_not_run_through(x):
+    if x.sum() > 100:
+        i = int(x.sum())
+        x[i - 100] = 0
+        x *= 2
+    return x
+
+
+@kernel(lambda: [np.array([1.0, -2.0, 3.0])], lambda: [np.array([100.0, -2.0, 3.0])])
 def branch_never_seen(x):
     if x.sum() > 100:
         x[np.argsort(x)] = 0
     return x
 
 
-@refused("did not run", np.array([1.0, -2.0, 3.0]))
+@kernel(lambda: [np.array([1.0, -2.0, 3.0])], lambda: [np.array([100.0, -2.0, 3.0])])
 def update_never_seen(x):
     if x.sum() > 100:
         x *= 2

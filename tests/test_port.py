@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import linecache
+import traceback
 
 import jax
 import jax.numpy as jnp
@@ -337,3 +338,55 @@ def test_methods_that_call_methods():
     assert [note.kind for note in made.notes] == []
     with X64():
         np.testing.assert_allclose(jax.jit(made.function)(jnp.array(X)), network.predict(X))
+
+
+def test_an_error_of_the_users_names_the_users_lines():
+    def helper(v):
+        return np.linalg.inv(v)
+
+    def fails(x):
+        y = x + 1
+
+        return helper(y)
+
+    with pytest.raises(np.linalg.LinAlgError) as caught:
+        port(fails, np.ones((2, 3)))
+    frames = [f for f in traceback.extract_tb(caught.value.__traceback__) if f.filename == __file__]
+    assert [frame.line for frame in frames[1:]] == ["return helper(y)", "return np.linalg.inv(v)"]
+
+
+def test_comprehensions_and_f_strings_keep_their_layout_where_they_can():
+    def many(x):
+        table = {i: v for i, v in enumerate(x)}  # noqa: C416 a dictionary's `key` is no number
+        if x.ndim != 1:
+            raise ValueError(f"one axis, not {x.ndim:d}")
+        return np.array([np.sin(v)  # of each
+                         for v in np.asarray(x)]), table[0]  # fmt: skip
+
+    made = port(many, np.arange(3.0))
+    assert "jnp.array([jnp.sin(v)" in made.source
+    assert 'f"one axis, not {x.ndim:d}"' in made.source
+
+
+def test_what_was_not_reached_is_said():
+    def peak(x):
+        best = x[0]
+        for i in range(1, len(x)):
+            if x[i] > best:
+                best = x[i]
+        return best
+
+    made = port(peak, np.array([3.0, 2.0, 1.0]))
+    assert any(note.kind == "tried" and "best = x[i]" in note.text for note in made.notes)
+    with jax.enable_x64(new_val=made.x64):
+        assert made.function(jnp.array([1.0, 3.0, 2.0])) == 3.0
+
+
+def test_checks_that_compiled_code_leaves_out_are_said():
+    def checked(x):
+        if x.min() < 0:
+            raise ValueError("negative")
+        return np.sqrt(x)
+
+    notes = {note.kind: note.text for note in port(checked, np.array([4.0])).notes}
+    assert "if x.min() < 0:" in notes["unchecked"]

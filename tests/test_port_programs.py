@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.port_programs import judged, program
+from tests.port_programs_wide import wide_program
 
 
 @given(st.data(), st.integers(0, 2**20))
@@ -34,3 +35,11 @@ def test_most_programs_are_ported():
         warnings.simplefilter("ignore")
         verdicts = [judged(program(random.Random(number).randrange), number) for number in range(12)]
     assert verdicts.count("equal") >= 6
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_the_wider_grammar(number):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = wide_program(random.Random(number).randrange)
+        assert not judged(source, number).startswith("DIFFERENT"), source

@@ -7,7 +7,7 @@ import ast
 import copy
 
 from jaxmagic.port.desugar import assign, is_whole, like, load, store
-from jaxmagic.port.flow import assigned, blocks, ends, exits, read
+from jaxmagic.port.flow import assigned, blocks, ends, exits, raises, read
 from jaxmagic.port.index import as_slice
 from jaxmagic.port.known import Env, Held, either
 from jaxmagic.port.nodes import at_set, bind, dtype, made, tuple_of
@@ -15,6 +15,8 @@ from jaxmagic.port.observe import Fact, form_of
 from jaxmagic.port.stores import Stores
 from jaxmagic.port.unseen import is_certain
 from jaxmagic.port.windows import call
+
+UNSEEN = "This line did not run on the inputs given"
 
 
 class Branches(Stores):
@@ -29,11 +31,18 @@ class Branches(Stores):
                 "`break` and `continue` under a condition on data need a loop that JAX can roll.",
                 "Write the loop as `while condition:`.",
             )
+        if raises(node.body) or raises(node.orelse):
+            return self.block(self._not_raising(node), env)
         for block in blocks(node):
             self._refuse_unseen(block)
         if self._is_cheap(node, env):
             return self._selected(node, env)
         return self._cond(node, env)
+
+    def _not_raising(self, node: ast.If) -> list[ast.stmt]:
+        """The branch that does not raise: compiled code raises nothing, and NumPy's did not."""
+        self.unchecked.append(node.lineno)
+        return node.orelse if raises(node.body) else node.body
 
     def _static_if(self, node: ast.If, env: Env) -> ast.If:
         """A condition that is known while JAX traces stays an `if`."""
@@ -57,19 +66,18 @@ class Branches(Stores):
             env[name] = Held(static=False)
         return [like(ast.Raise(error), body[0])]
 
-    def _unseen(self, body: list[ast.stmt]) -> ast.stmt | None:
+    def _unseen(self, body: list[ast.stmt], *, tried: bool = False) -> ast.stmt | None:
         """The first statement that never ran and whose meaning its text alone does not tell."""
-        if any(self.facts.ran(self.unit, node) for node in body):
+        if any(self.facts.ran(self.unit, node, tried=tried) for node in body):
             return None
         return next((node for node in body if not is_certain(node)), None)
 
     def _refuse_unseen(self, body: list[ast.stmt]) -> None:
-        node = self._unseen(body)
+        node = self._unseen(body, tried=True)
         if node is not None:
             raise self.unit.refuse(
                 node,
-                "This line did not run on the inputs given, so nothing is known of its arrays, "
-                "and data decide whether it runs.",
+                f"{UNSEEN}, so nothing is known of its arrays, and data decide whether it runs.",
                 "Give inputs that reach it.",
             )
 
@@ -237,6 +245,8 @@ class Branches(Stores):
 
     def returning_if(self, node: ast.If, rest: list[ast.stmt], env: Env) -> list[ast.stmt]:
         """`if condition: return a` and what follows, as one choice that returns."""
+        if raises(node.body) or raises(node.orelse):
+            return self.block([*self._not_raising(node), *rest], env)
         for block in (node.body, node.orelse, rest):
             self._refuse_unseen(block)
         ways = [way if ends(way) else [*way, *rest] for way in (node.body, node.orelse)]

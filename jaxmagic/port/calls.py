@@ -13,7 +13,7 @@ from jaxmagic.port.contractions import REDUCTIONS, Contractions
 from jaxmagic.port.known import Env
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.nodes import dtype as dtype_node
-from jaxmagic.port.windows import Value, call, compare
+from jaxmagic.port.windows import Value, call, compare, final
 
 CONTRACTIONS = ("numpy.dot", "numpy.matmul", "numpy.inner", "numpy.vdot")
 ELEMENTWISE = (
@@ -42,16 +42,26 @@ TAKE_ARRAYS = tuple(
             "take",
             "append",
             "polyval",
+            "ix_",
+            "bincount",
+            "average",
+            "gradient",
+            "histogram",
         ),
         *("where", "maximum", "minimum", "add", "subtract", "multiply", "divide", "power", "array_equal"),
     )
+)
+# Functions of several arrays, which may be lists in NumPy.
+JOIN = tuple(
+    f"numpy.{name}" for name in ("concatenate", "stack", "vstack", "hstack", "column_stack", "dstack")
 )
 # Functions that take a list in JAX as well.
 TAKE_LISTS = tuple(
     f"numpy.{name}"
     for name in (
         *("array", "asarray", "stack", "concatenate", "zeros", "ones", "empty", "full", "vstack", "hstack"),
-        *("column_stack", "block", "meshgrid", "reshape", "select"),
+        *("column_stack", "block", "meshgrid", "reshape", "select", "dstack", "row_stack", "piecewise"),
+        *("linalg.multi_dot", "broadcast_arrays", "lexsort", "ravel_multi_index", "array_equal"),
     )
 )
 MATH = {
@@ -116,6 +126,10 @@ class Calls(Contractions):
             fresh = copy.copy(node)
             fresh.func = call("jnp.empty").func
             return self._generic_call(fresh, env)
+        if self.is_count(node, name) and self.is_static(node, env):
+            kept = copy.copy(node)
+            kept.func = final(name.replace("numpy.", "np."))
+            return self._generic_call(kept, env)
         short = name.rpartition(".")[2]
         args = [self.lower(a, env) for a in node.args]
         if all(value.is_plain for value in args):
@@ -141,11 +155,17 @@ class Calls(Contractions):
         assert isinstance(new, ast.Call)
         if name in ("numpy.copy",) or name.startswith("numpy.linalg.solve"):
             return value
-        if name in TAKE_ARRAYS:
-            new.args = [call("jnp.array", a) if isinstance(a, ast.List) else a for a in new.args]
-        lists = isinstance(node.args[0], ast.List | ast.ListComp) if node.args else False
-        if lists and name not in TAKE_LISTS:
-            new.args = [call("jnp.array", new.args[0]), *new.args[1:]]
+        every = name in TAKE_ARRAYS or _is_ufunc(name)
+        if name in JOIN and node.args and isinstance(node.args[0], ast.Tuple | ast.List):
+            joined = new.args[0]
+            assert isinstance(joined, ast.Tuple | ast.List)
+            parts = zip(node.args[0].elts, joined.elts, strict=True)
+            new.args[0] = like_display(joined, [self.as_array(old, part) for old, part in parts])
+        if name not in TAKE_LISTS:
+            new.args = [
+                self.as_array(old, arg) if i == 0 or every else arg
+                for i, (old, arg) in enumerate(zip(node.args, new.args, strict=True))
+            ]
         return value
 
     def _method(self, node: ast.Call, func: ast.Attribute, env: Env) -> Value:
@@ -232,3 +252,17 @@ class Calls(Contractions):
         new = copy.copy(node)
         new.args = [value.node]
         return replace(value, node=new)
+
+
+def like_display(old: ast.Tuple | ast.List, parts: list[ast.expr]) -> ast.expr:
+    """A tuple or list as it was, but of these parts."""
+    if all(a is b for a, b in zip(old.elts, parts, strict=True)):
+        return old
+    new = copy.copy(old)
+    new.elts = parts
+    return new
+
+
+def _is_ufunc(name: str) -> bool:
+    """Whether a name is that of a ufunc, or of a method of one such as `numpy.add.reduceat`."""
+    return isinstance(getattr(np, name.split(".")[1], None), np.ufunc)

@@ -14,7 +14,8 @@ import numpy as np
 
 from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.emit import Module, Rename, namespace
-from jaxmagic.port.observe import Facts, constant
+from jaxmagic.port.instrument import constant
+from jaxmagic.port.observe import Facts
 from jaxmagic.port.prove import copied, on_jax
 
 FILE = "<trial>"

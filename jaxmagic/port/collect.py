@@ -13,6 +13,7 @@ import functools
 import inspect
 import linecache
 import pathlib
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -187,7 +188,8 @@ def object_of(unit: Unit, node: ast.AST) -> Any:
 
 def is_foreign(function: types.FunctionType) -> bool:
     """Whether a function belongs to a library rather than to the user."""
-    return (function.__module__ or "").split(".")[0] in FOREIGN
+    home = (function.__module__ or "").split(".")[0]
+    return home in FOREIGN or (home in sys.stdlib_module_names and home != "__main__")
 
 
 class _Finder:
@@ -210,8 +212,9 @@ class _Finder:
                     f"`{callee.__name__}` calls itself, and a recursion has no JAX form.",
                     "Write it as a loop.",
                 )
+            known = text in unit.helpers
             unit.helpers[text] = self.unit(callee)
-            if text.split(".")[0] == self._self_name(unit):
+            if not known and text.split(".")[0] == self._self_name(unit):
                 _pass_self(unit, text)
         self.under_way.pop()
         self.done[function] = unit
@@ -269,9 +272,19 @@ def read(function: types.FunctionType, name: str) -> Unit:
         )
     tree.name = name if tree.name != name else tree.name
     mark(tree, text)
+    _mangle(tree, function)
     return Unit(
         name=name, function=function, text=text, node=tree, file=file, first_line=first_line, indent=indent
     )
+
+
+def _mangle(tree: ast.FunctionDef, function: types.FunctionType) -> None:
+    """`self.__x` in a class `C` means `self._C__x`, wherever the code is run."""
+    owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2].lstrip("_")
+    for node in ast.walk(tree):
+        private = isinstance(node, ast.Attribute) and node.attr.startswith("__")
+        if private and not node.attr.endswith("__") and owner not in ("", "<locals>"):  # type: ignore[attr-defined]
+            node.attr = f"_{owner}{node.attr}"  # type: ignore[attr-defined]
 
 
 def _find(

@@ -13,7 +13,7 @@ from jaxmagic.port.flow import read
 from jaxmagic.port.known import Env
 from jaxmagic.port.linear import written
 from jaxmagic.port.names import numpy_name
-from jaxmagic.port.windows import Value, Window, call, final
+from jaxmagic.port.windows import Value, Window, call, compare, final
 
 REDUCTIONS = ("sum", "mean", "prod", "any", "all", "std", "var", "max", "min", "amax", "amin")
 EXTREMES = {"max": "min", "min": "max", "amax": "min", "amin": "max"}
@@ -32,7 +32,22 @@ class Contractions(Expressions):
         ):
             return self._generic(node, env)
         new.left, new.right = left.node, right.node
-        return self.together(node, new, [left, right])
+        if self.fact(node).is_array:
+            new.left, new.right = self.as_array(node.left, left.node), self.as_array(node.right, right.node)
+        value = self.together(node, new, [left, right])
+        return replace(value, node=self._divided(node, new)) if self._may_divide_by_zero(node, env) else value
+
+    def _may_divide_by_zero(self, node: ast.BinOp, env: Env) -> bool:
+        """Whether whole numbers are divided by some that only the data tell."""
+        if not isinstance(node.op, ast.FloorDiv) or self.is_static(node.right, env):
+            return False
+        return self.fact(node.left).kind in ("i", "u", "b") and self.fact(node.right).kind in ("i", "u")
+
+    def _divided(self, node: ast.BinOp, new: ast.BinOp) -> ast.expr:
+        """Zero where NumPy's whole numbers are divided by zero; JAX has other numbers there."""
+        return call(
+            "jnp.where", compare(copy.deepcopy(new.right), ast.Eq(), ast.Constant(0)), ast.Constant(0), new
+        )
 
     def contraction(self, node: ast.expr, new: Any, left: Value, right: Value) -> Value:
         """`left @ right`, the elements that do not count set to zero."""

@@ -17,6 +17,7 @@ import numpy as np
 from jaxmagic.port.collect import Unit, dotted, local_names, object_of
 from jaxmagic.port.flow import blocks, parts
 from jaxmagic.port.names import numpy_name
+from jaxmagic.port.nests import Nest
 from jaxmagic.port.observe import Facts
 
 # Methods that change the array they belong to: what its new value is, as NumPy source.
@@ -290,6 +291,16 @@ class Desugar:
         if isinstance(base, ast.Name) and base.id not in self.names.taken_locals:
             text = f"`{ast.unparse(target)} = …` changes `{base.id}`, which belongs to the namespace outside."
             raise self.unit.refuse(node, text, "Take the array as a parameter and return its new value.")
+
+    # -- loops over the places of an array --
+
+    def _for(self, node: ast.For) -> Iterator[ast.stmt]:
+        name = numpy_name(self.unit, node.iter.func) if isinstance(node.iter, ast.Call) else None
+        if name not in ("numpy.ndindex", "numpy.ndenumerate"):
+            yield node
+            return
+        assert isinstance(node.iter, ast.Call)
+        yield from Nest(self.unit, self.facts, self.names.new, node, node.iter).loops()
 
     # -- calls that change an array --
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
 import itertools
-import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import jax
@@ -17,18 +14,22 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import obstacles
+from jaxmagic.port.branches import UNSEEN
 from jaxmagic.port.check import Misfit, misfits
 from jaxmagic.port.collect import Program, Unit, collect
+from jaxmagic.port.contexts import opened
+from jaxmagic.port.decide import Eager
 from jaxmagic.port.emit import Module, execute, module_of
+from jaxmagic.port.explore import observe
 from jaxmagic.port.guard import guarded
 from jaxmagic.port.known import Decisions
-from jaxmagic.port.observe import Facts, observe
-from jaxmagic.port.prove import Difference, Run, compare, copied, is_chaotic, needs_x64, on_jax
+from jaxmagic.port.observe import Facts
+from jaxmagic.port.proof import Inputs, Made, bind, call_on_copies, named, proved
+from jaxmagic.port.prove import Run, needs_x64
 from jaxmagic.port.specialise import Lowered, is_static_value, lower, plain_units
 from jaxmagic.port.views import all_stores
 from jaxmagic.results import Note, Port
 
-Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 _numbers = itertools.count(1)
 # How often what trying taught may change the port.
 TRIES = 12
@@ -36,28 +37,19 @@ TRIES = 12
 EAGER = 3000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """A port that could be traced, before it is proved."""
-
-    module: Module
-    lowered: Lowered
-    function: Callable[..., Any]
-    static: tuple[str, ...]
-    jitted: bool
-
-
 def drive(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, prove: bool = True
 ) -> Port:
     """Collect, observe, rewrite, print, run and compare; a race does the last two itself."""
     program = collect(fn)
+    silenced = opened(program)
     for unit in program.units:
         obstacles.check(unit)
     inputs = (args, dict(kwargs))
     if not can_run(fn, inputs):
         return without_inputs(program)
-    return with_inputs(program, inputs, prove=prove)
+    with np.errstate(all="ignore") if silenced else nullcontext():
+        return with_inputs(program, inputs, prove=prove)
 
 
 def without_inputs(program: Program) -> Port:
@@ -85,16 +77,17 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
     with precision(needs_x64(whole)):
         numpy, facts = observe(program, lambda watched: call_on_copies(watched, main, whole))
     refuse_random(program, facts)
+    refuse_foreign(program, facts)
     wide = needs_x64(whole) or facts.is_wide
     with precision(wide):
         made = settled_or_eager(program, facts, inputs, whole)
         if made.lowered.mutated:
             refuse_overlap(program, named(main, whole))
-        shown: list[Note] = []
-        if prove:
-            made, shown = proved(program, facts, made, inputs, numpy, whole)
-        notes = (*captures(made.module), *assumptions(made), *shown)
-    return finished(program, made, notes, wide, inputs)
+        notes = [*captures(made.module), *assumptions(made)]
+        if prove or made.refusal is not None or facts.tried:
+            made, shown = proved_or_looped(program, facts, made, inputs, numpy, whole)
+            notes = [*captures(made.module), *assumptions(made), *shown]
+    return finished(program, made, tuple(notes), wide, inputs)
 
 
 def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs) -> Port:
@@ -114,20 +107,6 @@ def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool, 
 
 
 # -- running the user's function --
-
-
-def named(function: Callable[..., Any], inputs: Inputs) -> dict[str, Any]:
-    """The arguments by the names of the parameters, defaults included."""
-    bound = inspect.signature(function).bind(*inputs[0], **inputs[1])
-    bound.apply_defaults()
-    return dict(bound.arguments)
-
-
-def call_on_copies(function: Callable[..., Any], main: Callable[..., Any], inputs: Inputs) -> Run:
-    """One call on copies of the inputs."""
-    own = copied(inputs)
-    result = function(*own[0], **own[1])
-    return Run(result=copied(result), after=named(main, own))
 
 
 def can_run(fn: Callable[..., Any], inputs: Inputs) -> bool:
@@ -186,6 +165,23 @@ def refuse_random(program: Program, facts: Facts) -> None:
                 )
 
 
+def refuse_foreign(program: Program, facts: Facts) -> None:
+    """Arrays of records, text, dates or objects, matrices and masked arrays.
+
+    Raises:
+        CannotPort: the watched run made one.
+    """
+    for unit in program.units:
+        for node in ast.walk(unit.node):
+            if any(form.kind == "foreign" for form in facts.of(unit, node).forms):
+                raise unit.refuse(
+                    node,
+                    f"`{ast.unparse(node)}` is no plain array of numbers: it holds text, dates, records or "
+                    "objects, or is a matrix or a masked array.",
+                    "Use `np.array` of numbers: codes for text, one array for each field of a record.",
+                )
+
+
 def refuse_overlap(program: Program, arguments: Mapping[str, Any]) -> None:
     """Inputs that share memory change together, which copies of them do not show.
 
@@ -208,13 +204,6 @@ def refuse_overlap(program: Program, arguments: Mapping[str, Any]) -> None:
 
 
 # -- making the port --
-
-
-def bind(program: Program, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The port with what a partial or a bound method of the user's supplies."""
-    if not program.bound_args and not program.bound_kwargs:
-        return function
-    return functools.partial(function, *map(on_jax, program.bound_args), **on_jax(dict(program.bound_kwargs)))
 
 
 def settle(
@@ -240,14 +229,27 @@ def settled_or_eager(program: Program, facts: Facts, inputs: Inputs, whole: Inpu
     """The port under jit; where sizes depend on data and nothing changes in place, one that runs eagerly."""
     try:
         return settle(program, facts, inputs, named(program.main.function, whole))
-    except CannotPort:
-        if not only_names_differ(program, facts) or facts.statements > EAGER:
+    except CannotPort as refusal:
+        if facts.statements > EAGER or refusal.message.startswith(UNSEEN):
             raise
-        trees = {unit: unit.node for unit in program.units}
-        module = module_of(program, trees)
+        lowered = eager(program, facts, named(program.main.function, whole))
+        if lowered is None:
+            raise
+        module = module_of(program, lowered.trees)
         function = bind(program, execute(module, next(_numbers)))
-        lowered = Lowered(trees=trees, loops={}, mutated=(), returns=True)
-        return Made(module=module, lowered=lowered, function=function, static=(), jitted=False)
+        return Made(
+            module=module, lowered=lowered, function=function, static=(), jitted=False, refusal=refusal
+        )
+
+
+def eager(program: Program, facts: Facts, arguments: Mapping[str, Any]) -> Lowered | None:
+    """The trees of a port that runs operation by operation, if there is one."""
+    if only_names_differ(program, facts):
+        return Lowered(trees={unit: unit.node for unit in program.units}, loops={}, mutated=(), returns=True)
+    try:
+        return lower(program, plain_units(program, facts), facts, Decisions(), arguments, Eager)
+    except CannotPort:
+        return None
 
 
 def only_names_differ(program: Program, facts: Facts) -> bool:
@@ -287,6 +289,9 @@ def _learn(found: Misfit, decisions: Decisions, lowered: Lowered, arguments: Map
         if loop is not None and loop not in decisions.unroll:
             decisions.unroll.add(loop)
             return True
+    if not decisions.counts:
+        decisions.counts = True
+        return True
     floats = {
         name
         for name, value in arguments.items()
@@ -334,6 +339,10 @@ def assumptions(made: Made) -> list[Note]:
             "no infinity or NaN is there."
         )
         notes.append(Note(kind="finite", text=text))
+    if made.lowered.unchecked:
+        lines = ", ".join(f"`{line}`" for line in made.lowered.unchecked)
+        text = f"Compiled code raises nothing: what is checked at {lines} is not checked by the port."
+        notes.append(Note(kind="unchecked", text=text))
     if not made.jitted:
         notes.append(
             Note(kind="eager", text="The port runs on JAX, but not under jit: sizes in it depend on data.")
@@ -341,88 +350,14 @@ def assumptions(made: Made) -> list[Note]:
     return notes
 
 
-# -- the proof --
-
-
-def proved(
+def proved_or_looped(
     program: Program, facts: Facts, made: Made, inputs: Inputs, numpy: Run, whole: Inputs
 ) -> tuple[Made, list[Note]]:
     """The port with its proof; one that maps over iterations and differs is made again with loops."""
-    main = program.main.function
-
-    def again(given: Inputs) -> Run:
-        return call_on_copies(main, main, given)
-
     try:
-        return made, proof(program, made, inputs, numpy, again, whole)
+        return made, proved(program, facts, made, inputs, numpy, whole)
     except CannotPort:
         if not made.lowered.mapped:
             raise
-    made = settle(program, facts, inputs, named(main, whole), maps=False)
-    return made, proof(program, made, inputs, numpy, again, whole)
-
-
-def proof(
-    program: Program, made: Made, inputs: Inputs, numpy: Run, again: Callable[[Inputs], Run], whole: Inputs
-) -> list[Note]:
-    """Run the port and compare it with NumPy's run.
-
-    Raises:
-        CannotPort: they differ, or the port cannot run.
-    """
-    own = on_jax(copied(inputs))
-    function = jax.jit(made.function, static_argnames=made.static) if made.jitted else made.function
-    try:
-        result = function(*own[0], **own[1])
-    except CannotPort:
-        raise
-    except Exception as error:
-        raise cannot_run(program, error) from error
-    port = outcome(program, made, result, own)
-    found = compare(numpy, port)
-    if not found:
-        return []
-    if is_chaotic(again, whole, numpy, found):
-        text = "Rounding alone moves this function's result as far as the port's differs from NumPy's."
-        return [Note(kind="chaotic", text=text)]
-    raise differs(found)
-
-
-def cannot_run(program: Program, error: Exception) -> CannotPort:
-    """The refusal of a port that JAX does not run, in JAX's own first words, at the port's line."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<port ")]
-    line = f" at `{frames[-1].line}`" if frames else ""
-    words = str(error).strip().splitlines()
-    return program.main.refuse(
-        program.main.node,
-        f"JAX cannot run the port of `{program.main.name}`{line}: {(words or [type(error).__name__])[0]}",
-        "Write that line with fixed sizes and functions that jax.numpy has.",
-    )
-
-
-def outcome(program: Program, made: Made, result: Any, inputs: Inputs) -> Run:
-    """The port's result and changed arguments, told apart."""
-    mutated = made.lowered.mutated
-    whole = (program.bound_args + inputs[0], {**program.bound_kwargs, **inputs[1]})
-    after = named(program.main.function, whole)
-    if mutated:
-        value, *changed = (
-            result if made.lowered.returns else (None, *([result] if len(mutated) == 1 else result))
-        )
-        after |= dict(zip(mutated, changed, strict=True))
-        result = value
-    return Run(result=jax.tree.map(as_numpy, result), after=jax.tree.map(as_numpy, after))
-
-
-def as_numpy(value: Any) -> Any:
-    """A JAX array as NumPy's."""
-    return np.asarray(value) if isinstance(value, jax.Array) else value
-
-
-def differs(found: tuple[Difference, ...]) -> CannotPort:
-    """The refusal of a port that is not equal."""
-    first = found[0]
-    return CannotPort(
-        f"The port gives another result than NumPy: {first.where} {first.how}.",
-        fix="It is not used. Copy arrays before you change them in place, and say which array is changed.",
-    )
+    made = settle(program, facts, inputs, named(program.main.function, whole), maps=False)
+    return made, proved(program, facts, made, inputs, numpy, whole)

@@ -13,6 +13,7 @@ import copy
 from jaxmagic.port.collect import Unit
 from jaxmagic.port.desugar import Names, assign, like, load
 from jaxmagic.port.flow import blocks
+from jaxmagic.port.nodes import made
 
 EXITS = (ast.Break, ast.Continue, ast.Return)
 
@@ -42,7 +43,7 @@ class Exits:
     def __init__(self, unit: Unit, names: Names) -> None:
         self.unit = unit
         self.names = names
-        self.result = ""
+        self.results: list[str] = []
         self.found = ""
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -75,73 +76,81 @@ class Exits:
                 "`else` of a loop with `break` has no JAX form.",
                 "Test a flag after the loop.",
             )
-        going = self.names.new("going")
+        going, outer = self.names.new("going"), self.found
         returning = any(leaves(inner, kinds=(ast.Return,)) for inner in node.body)
         head: list[ast.stmt] = [_hidden(assign(going, ast.Constant(value=True), node))]
         if returning:
-            self.result = self.result or self.names.new("result")
+            self._name_results(node)
             self.found = self.names.new("found")
             head.append(_hidden(assign(self.found, ast.Constant(value=False), node)))
         found = self.found
         loop = self._while(node, going, self.inside(node.body, going), head)
+        self.found = outer
         return [*head, loop, *(self._after(node, found) if returning else [])]
 
     def _after(self, node: ast.stmt, found: str) -> list[ast.stmt]:
-        end = ast.Return(load(self.result))
-        end.origin = ast.Pass()  # type: ignore[attr-defined]
-        test = ast.If(load(found), [end], [])
-        ast.copy_location(test, node)
-        test.origin = ast.Pass()  # type: ignore[attr-defined]
-        return [test]
+        values: list[ast.expr] = [load(name) for name in self.results]
+        end = made(ast.Return(ast.Tuple(values, ast.Load()) if self.width(node) is not None else values[0]))
+        return [made(ast.copy_location(ast.If(_flag(found), [end], []), node))]
+
+    def _name_results(self, node: ast.stmt) -> None:
+        """A name for what the loop's `return`s give, or one for each value of a tuple."""
+        while len(self.results) < (self.width(node) or 1):
+            self.results.append(self.names.new("result"))
+
+    def width(self, node: ast.stmt) -> int | None:
+        """How many values the `return`s of a loop give, None where they give no tuple.
+
+        Raises:
+            CannotPort: one gives another number of values than the next.
+        """
+        ends = [n for n in ast.walk(node) if isinstance(n, ast.Return)]
+        widths = [len(n.value.elts) if isinstance(n.value, ast.Tuple) else None for n in ends]
+        for end, width in zip(ends, widths, strict=True):
+            if width != widths[0] or (width is not None and (not width or has_star(end))):
+                text = "What is returned from inside this loop is not always one value, or always as many."
+                raise self.unit.refuse(end, text, "Keep it in variables, `break`, and return after the loop.")
+        return widths[0]
 
     def _while(
         self, node: ast.For | ast.While, going: str, body: list[ast.stmt], head: list[ast.stmt]
     ) -> ast.While:
         if isinstance(node, ast.While):
             plain_true = isinstance(node.test, ast.Constant) and node.test.value
-            test = load(going) if plain_true else ast.BoolOp(ast.And(), [load(going), node.test])
+            test = _flag(going) if plain_true else ast.BoolOp(ast.And(), [_flag(going), node.test])
             return like(ast.While(test, body, []), node)  # type: ignore[no-any-return]
         index = self.names.new("k")
         head.append(_hidden(assign(index, ast.Constant(0), node)))
         first, length = self._element(node, index)
         step = _hidden(assign(index, ast.BinOp(load(index), ast.Add(), ast.Constant(1)), node))
-        test = ast.BoolOp(ast.And(), [load(going), ast.Compare(load(index), [ast.Lt()], [length])])
+        test = ast.BoolOp(ast.And(), [_flag(going), ast.Compare(load(index), [ast.Lt()], [length])])
         return like(ast.While(test, [*first, *body, step], []), node)  # type: ignore[no-any-return]
 
     def _element(self, node: ast.For, index: str) -> tuple[list[ast.stmt], ast.expr]:
         """What binds the loop's targets from an index, and how many iterations there are."""
         source = node.iter
         called = source.func.id if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) else ""
-        if called == "range":
-            assert isinstance(source, ast.Call)
-            value = (
-                ast.Subscript(source, load(index), ast.Load())
-                if len(source.args) == 3
-                else _from(source, index)
-            )
-            length = (
-                ast.Call(load("len"), [copy.deepcopy(source)], [])
-                if len(source.args) == 3
-                else _count(source)
-            )
-            return [_hidden(_bound(node.target, value, node))], length
-        if (
-            called in ("enumerate", "zip")
-            and isinstance(source, ast.Call)
-            and isinstance(node.target, ast.Tuple)
-        ):
-            values = (
-                [load(index), *_elements(source.args, index)]
-                if called == "enumerate"
-                else _elements(source.args, index)
-            )
-            first: list[ast.stmt] = [
-                _hidden(_bound(t, v, node)) for t, v in zip(node.target.elts, values, strict=True)
-            ]
-            return first, ast.Call(load("len"), [copy.deepcopy(source.args[0])], [])
-        return [_hidden(_bound(node.target, _elements([source], index)[0], node))], ast.Call(
-            load("len"), [copy.deepcopy(source)], []
-        )
+        if called in ("enumerate", "zip") and isinstance(node.target, ast.Tuple):
+            return self._elements_together(node, called, index)
+        value, length = _element(source, index)
+        return [_hidden(_bound(node.target, value, node))], length
+
+    def _elements_together(self, node: ast.For, called: str, index: str) -> tuple[list[ast.stmt], ast.expr]:
+        """The same for `enumerate(a, start)` and `zip(a, b)`, which ends with its shortest."""
+        assert isinstance(node.iter, ast.Call)
+        assert isinstance(node.target, ast.Tuple)
+        start = [*node.iter.args[1:], *(k.value for k in node.iter.keywords)]
+        sources = node.iter.args[:1] if called == "enumerate" else node.iter.args
+        pairs = [_element(source, index) for source in sources]
+        values = [value for value, _ in pairs]
+        if called == "enumerate":
+            first: ast.expr = ast.BinOp(start[0], ast.Add(), load(index)) if start else load(index)
+            values.insert(0, first)
+        lengths = [length for _, length in pairs]
+        shortest = lengths[0] if len(lengths) == 1 else ast.Call(load("min"), lengths, [])
+        if len(values) != len(node.target.elts):
+            raise self.unit.refuse(node, f"This `{called}` gives {len(values)} values.", "Name each of them.")
+        return [_hidden(_bound(t, v, node)) for t, v in zip(node.target.elts, values, strict=True)], shortest
 
     def inside(self, body: list[ast.stmt], going: str) -> list[ast.stmt]:
         """A loop's body, without its exits."""
@@ -170,41 +179,59 @@ class Exits:
         return new
 
     def _returned(self, node: ast.Return, going: str) -> list[ast.stmt]:
-        if isinstance(node.value, ast.Tuple):
-            raise self.unit.refuse(
-                node,
-                "A tuple is returned from inside a loop.",
-                "Keep the values in variables, `break`, and return them after the loop.",
-            )
-        value = node.value or ast.Constant(None)
+        given = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value or ast.Constant(None)]
         found = self.found
         return [
-            assign(self.result, value, node),
+            *(
+                assign(name, value, node)
+                for name, value in zip(self.results, given, strict=False)
+                if not (isinstance(value, ast.Name) and value.id == name)
+            ),
             _hidden(assign(found, ast.Constant(value=True), node)),
             _hidden(assign(going, ast.Constant(value=False), node)),
         ]
 
 
+def _flag(name: str) -> ast.Name:
+    """A name of the port's own that is true or false."""
+    node = load(name)
+    node.is_flag = True  # type: ignore[attr-defined]
+    return node
+
+
 def _hidden(node: ast.Assign) -> ast.Assign:
     """A statement that brings no comments along."""
-    node.origin = ast.Pass()  # type: ignore[attr-defined]
-    return node
+    return made(node)
 
 
 def _bound(target: ast.expr, value: ast.expr, node: ast.stmt) -> ast.Assign:
     return like(ast.Assign([target], value), node)  # type: ignore[no-any-return]
 
 
-def _elements(sources: list[ast.expr], index: str) -> list[ast.expr]:
-    return [ast.Subscript(copy.deepcopy(source), load(index), ast.Load()) for source in sources]
+def _element(source: ast.expr, index: str) -> tuple[ast.expr, ast.expr]:
+    """`source[index]`, and how many elements there are."""
+    length = ast.Call(load("len"), [copy.deepcopy(source)], [])
+    if isinstance(source, ast.Call) and _is_range(source):
+        return _from(source, index), length if len(source.args) == 3 else _count(source)
+    return ast.Subscript(copy.deepcopy(source), load(index), ast.Load()), length
+
+
+def _is_range(source: ast.expr) -> bool:
+    return isinstance(source, ast.Call) and isinstance(source.func, ast.Name) and source.func.id == "range"
+
+
+def has_star(node: ast.Return) -> bool:
+    """Whether a returned tuple has a `*part`."""
+    return isinstance(node.value, ast.Tuple) and any(isinstance(e, ast.Starred) for e in node.value.elts)
 
 
 def _from(source: ast.Call, index: str) -> ast.expr:
-    return (
-        load(index)
-        if len(source.args) == 1
-        else ast.BinOp(copy.deepcopy(source.args[0]), ast.Add(), load(index))
-    )
+    """The number at an index of a range."""
+    if len(source.args) == 1:
+        return load(index)
+    start, *step = [copy.deepcopy(source.args[0]), *copy.deepcopy(source.args[2:])]
+    steps = ast.BinOp(step[0], ast.Mult(), load(index)) if step else load(index)
+    return ast.BinOp(start, ast.Add(), steps)
 
 
 def _count(source: ast.Call) -> ast.expr:

@@ -96,6 +96,11 @@ class Expressions(Known):
         if is_constant_module(self.unit, node) or numpy_name(self.unit, node) is not None:
             return Value(node=node)
         base = self.lower(node.value, env)
+        if base.is_plain and node.attr == "flat" and self.fact(node.value).is_array:
+            everything = ast.UnaryOp(ast.USub(), ast.Constant(1))
+            return Value(
+                node=ast.Call(ast.Attribute(base.node, "reshape", ast.Load()), [everything], []), ndim=1
+            )
         if base.is_plain or node.attr in ("real", "imag", "dtype"):
             new = copy.copy(node)
             new.value = base.node
@@ -120,7 +125,8 @@ class Expressions(Known):
     def truth(self, node: ast.expr, env: Env) -> ast.expr:
         """An expression as a condition: a boolean, or "is not zero"."""
         new = self.plain(node, env)
-        if isinstance(node, ast.BoolOp | ast.Compare) or self.fact(node).kind == "b":
+        known = isinstance(node, ast.BoolOp | ast.Compare) or getattr(node, "is_flag", False)
+        if known or self.fact(node).kind == "b":
             return new
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return new
@@ -153,6 +159,9 @@ class Expressions(Known):
         if len(node.ops) == 1:
             new = copy.copy(node)
             new.left, new.comparators = values[0].node, [values[1].node]
+            if self.fact(node).is_array:
+                new.left = self.as_array(node.left, new.left)
+                new.comparators = [self.as_array(node.comparators[0], values[1].node)]
             return self.together(node, new, values)
         pairs = [compare(a.node, op, b.node) for a, op, b in zip(values, node.ops, values[1:], strict=False)]
         total: ast.expr = pairs[0]
@@ -174,6 +183,14 @@ class Expressions(Known):
         )
 
     # -- elementwise --
+
+    def as_array(self, old: ast.expr, new: ast.expr) -> ast.expr:
+        """A list where NumPy takes it as an array."""
+        forms = self.fact(old).forms
+        is_list = isinstance(old, ast.List | ast.ListComp) or (
+            bool(forms) and all(form.kind in ("list", "range", "tuple") for form in forms)
+        )
+        return call("jnp.array", new) if is_list else new
 
     def together(self, node: ast.expr, new: ast.expr, values: list[Value]) -> Value:
         """An elementwise result: the operands' masked elements have to be the same ones."""

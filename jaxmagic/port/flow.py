@@ -151,6 +151,11 @@ def _leaves(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and exits(node)
 
 
+def raises(body: list[ast.stmt]) -> bool:
+    """Whether a block does nothing but raise."""
+    return bool(body) and isinstance(body[-1], ast.Raise) and not any(map(returns, body))
+
+
 def ends(body: list[ast.stmt]) -> bool:
     """Whether a block always leaves by `return` or `raise`."""
     if not body:

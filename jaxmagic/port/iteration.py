@@ -78,16 +78,18 @@ class Iteration(Branches):
         return ast.Constant(0), length, index, [self._first(node.target.id, value)]  # type: ignore[attr-defined]
 
     def _over_enumerate(self, node: ast.For, source: ast.Call, env: Env, inner: Env) -> Head:
-        if (
-            len(source.args) != 1
-            or source.keywords
-            or not isinstance(node.target, ast.Tuple)
-            or not isinstance(node.target.elts[0], ast.Name)
-        ):
+        target = node.target
+        if not source.args or not isinstance(target, ast.Tuple) or not isinstance(target.elts[0], ast.Name):
             raise self.unit.refuse(node, "This `enumerate` has no JAX form.", "Loop over `range(len(…))`.")
-        index = node.target.elts[0].id
-        inner[index] = Held(static=False)
-        first, length = self._elements(node, node.target.elts[1], source.args[0], load(index), env, inner)
+        start = [*source.args[1:], *(k.value for k in source.keywords)]
+        count = target.elts[0].id
+        plain = not start and count not in assigned(node.body) and count not in self.live.after[id(node)]
+        index = count if plain else self._index_name(inner)
+        inner[count] = Held(static=False)
+        first, length = self._elements(node, target.elts[1], source.args[0], load(index), env, inner)
+        if not plain:
+            value = ast.BinOp(self.plain(start[0], env), ast.Add(), load(index)) if start else load(index)
+            first.insert(0, self._first(count, value))
         return ast.Constant(0), length, index, first
 
     def _over_zip(self, node: ast.For, source: ast.Call, env: Env, inner: Env) -> Head:

@@ -44,6 +44,27 @@ STATIC_CALLS = (
     "complex",
 )
 
+# NumPy functions of numbers that are often sizes.
+COUNTS = (
+    *(
+        "ceil",
+        "floor",
+        "round",
+        "rint",
+        "trunc",
+        "fix",
+        "sqrt",
+        "cbrt",
+        "log",
+        "log2",
+        "log10",
+        "exp",
+        "exp2",
+    ),
+    *("abs", "absolute", "prod", "sum", "max", "min", "amax", "amin", "maximum", "minimum", "power", "mod"),
+    *("remainder", "floor_divide", "int64", "int32", "float64", "float32", "sin", "cos", "tan", "isscalar"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -69,6 +90,7 @@ class Decisions:
         rolled: loops that are not mapped over.
         maps: whether loops whose iterations are independent are mapped over.
         finite: whether every number in the inputs is finite.
+        counts: whether NumPy's own functions of sizes, such as `np.ceil(n / 2)`, stay NumPy's.
     """
 
     unroll: set[tuple[str, int]] = field(default_factory=set)
@@ -77,6 +99,7 @@ class Decisions:
     rolled: set[tuple[str, int]] = field(default_factory=set)
     maps: bool = True
     finite: bool = False
+    counts: bool = False
 
 
 class Known(abc.ABC):
@@ -133,8 +156,10 @@ class Known(abc.ABC):
             return all(self.is_static(a, env) for a in arguments)
         name = numpy_name(self.unit, node.func)
         if name is not None:
-            return name in ("numpy.ndim", "numpy.shape", "numpy.size") or (
-                name.startswith(("numpy.finfo", "numpy.iinfo", "numpy.dtype", "numpy.result_type"))
+            return (
+                name in ("numpy.ndim", "numpy.shape", "numpy.size")
+                or name.startswith(("numpy.finfo", "numpy.iinfo", "numpy.dtype", "numpy.result_type"))
+                or (self.is_count(node, name) and all(self.is_static(a, env) for a in arguments))
             )
         value = object_of(self.unit, node.func)
         callee = self.unit.helpers.get(".".join(dotted(node.func) or ()))
@@ -149,6 +174,11 @@ class Known(abc.ABC):
             and self.is_static(node.func.value, env)
             and all(self.is_static(a, env) for a in arguments)
         )
+
+    def is_count(self, node: ast.Call, name: str) -> bool:
+        """Whether a function of NumPy's is left to work out a number from sizes."""
+        scalar = name.removeprefix("numpy.") in COUNTS and self.fact(node).is_scalar
+        return self.decisions.counts and scalar
 
     def fact(self, node: ast.AST) -> Fact:
         """What the watched run showed of an expression."""

@@ -38,6 +38,8 @@ OPERATORS = (
     ast.Await,
     ast.Yield,
 )
+# What Python 3.11 does not place in f-strings, and what no Python places in comprehensions.
+WHOLE = (ast.JoinedStr, ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)
 INDENT = "    "
 
 
@@ -72,7 +74,8 @@ def mark(tree: ast.AST, text: str) -> None:
         return at if ascii_only else len(data[:at].decode())
 
     for number, node in enumerate(ast.walk(tree)):
-        node.key = number  # type: ignore[attr-defined]
+        if not isinstance(node, ast.DictComp):  # which has a `key` of its own
+            node.key = number  # type: ignore[attr-defined]
         if hasattr(node, "lineno"):
             node._span = (offset(node.lineno, node.col_offset), offset(node.end_lineno, node.end_col_offset))  # type: ignore[attr-defined]
     for node in ast.walk(tree):
@@ -140,9 +143,20 @@ class Printer:
     def expression(self, node: ast.AST) -> str:
         """The text of an expression."""
         place = getattr(node, "place", None)
+        if isinstance(node, WHOLE):
+            return self._as_a_whole(node, place)
         if place is not None and place.text == self.text and place.shape == shape(node):
             return self._spliced(node, place)
         return self._written(node)
+
+    def _as_a_whole(self, node: ast.expr, place: Place | None) -> str:
+        """An expression whose parts do not all have places: in its layout where that means the same."""
+        words = ast.unparse(ast.fix_missing_locations(node))
+        if place is None or place.text != self.text:
+            return words
+        own = self.text[place.start : place.end]
+        tried = [own] if isinstance(node, ast.JoinedStr) else [own, self._spliced(node, place)]
+        return next((text for text in tried if _means(text, words)), words)
 
     def _spliced(self, node: ast.AST, place: Place) -> str:
         pieces, at = [], place.start
@@ -300,6 +314,14 @@ class Printer:
         if place is None or place.text != self.text or not body or not hasattr(body[0], "lineno"):
             return ""
         return self.comments.pop(node.lineno, "") if body[0].lineno > node.lineno else ""
+
+
+def _means(text: str, words: str) -> bool:
+    """Whether a text is the same expression as another, layout apart."""
+    try:
+        return ast.unparse(ast.parse(f"({text})", mode="eval").body) == words
+    except SyntaxError:
+        return False
 
 
 def needs_brackets(parent: ast.AST, name: str, child: ast.AST, words: str) -> bool:

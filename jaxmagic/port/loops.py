@@ -56,12 +56,20 @@ class Loops(Mapped):
         try:
             return self._rolled(node, env)
         except CannotPort:
-            can_unroll = static or self.fact(node.iter).is_array
+            can_unroll = static or self.fact(node.iter).is_array or self._is_sequence(node.iter)
             if not can_unroll or self._weight(node) > PATIENCE:
                 raise
             env.clear()
             env.update(kept)
             return self._unrolled(node, env)
+
+    def _is_sequence(self, node: ast.expr) -> bool:
+        """Whether a loop goes over Python's own sequence, whose length is known while JAX traces."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            over = node.func.id in ("enumerate", "zip", "reversed") and node.args
+            return bool(over) and all(self._is_sequence(a) or self.fact(a).is_array for a in node.args[:2])
+        forms = self.fact(node).forms
+        return bool(forms) and all(form.kind in ("list", "tuple", "range") for form in forms)
 
     def _unseen_loop(self, node: ast.For, env: Env) -> ast.stmt:
         """A loop without iterations when it was watched: another number of them is refused."""

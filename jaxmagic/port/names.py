@@ -22,6 +22,7 @@ MODULES = {
     "scipy.signal": "jax.scipy.signal",
     "scipy.stats": "jax.scipy.stats",
     "scipy.fft": "jax.scipy.fft",
+    "scipy.fftpack": "jnp.fft",
 }
 ROOTS = {"jnp": "jax.numpy", "lax": "jax.lax", "jax": "jax"}
 

@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxmagic.port.collect import Program, Unit, dotted, is_constant_module, local_names
-from jaxmagic.port.flow import assigned
+from jaxmagic.port.collect import Program, Unit, local_names
+from jaxmagic.port.instrument import END, ENTER, SEE, TOUCH, Instrument
 
 Key = tuple[Any, ...]
-SEE, ENTER, END, TOUCH = "__see__", "__enter__", "__end__", "__touch__"
 PYTHON = {
     bool: "bool",
     int: "int",
@@ -33,6 +32,8 @@ PYTHON = {
     slice: "slice",
     range: "range",
 }
+# Arrays whose operators mean what they mean in JAX; those of `np.matrix` or of masked arrays do not.
+PLAIN = (np.ndarray, np.memmap)
 # More kinds of values than this for one name are not told apart.
 MANY_PAIRS = 64
 INT64 = 2**63
@@ -120,7 +121,7 @@ class Facts:
         counts: by unit and statement number: how often it ran.
         aliases: by unit and statement number, and the name of what it may change in place: names that
             shared its memory.
-        mutated: parameters of the main function whose arrays were changed.
+        tried: statements that only ran because a condition was made to come out otherwise.
     """
 
     values: Mapping[Key, Fact]
@@ -128,6 +129,7 @@ class Facts:
     trips: Mapping[Key, tuple[int, int]]
     counts: Mapping[Key, int]
     aliases: Mapping[Key, Mapping[str, frozenset[str]]]
+    tried: frozenset[Key] = frozenset()
 
     @property
     def is_wide(self) -> bool:
@@ -159,9 +161,10 @@ class Facts:
             return seen if seen is None else seen[name]
         return frozenset[str]().union(*seen.values())  # a name of the port's own: any of them
 
-    def ran(self, unit: Unit, node: ast.AST) -> bool:
-        """Whether a statement ran at all."""
-        return self.counts.get((unit.name, getattr(node, "key", -1)), 0) > 0
+    def ran(self, unit: Unit, node: ast.AST, *, tried: bool = True) -> bool:
+        """Whether a statement ran at all; `tried` counts what only a trial ran."""
+        key = (unit.name, getattr(node, "key", -1))
+        return (tried or key not in self.tried) and self.counts.get(key, 0) > 0
 
 
 @dataclass(slots=True)
@@ -192,6 +195,10 @@ class Watch:
     def count(self, key: Key) -> None:
         """A statement runs."""
         self.counts[key] = self.counts.get(key, 0) + 1
+
+    def test(self, key: Key, value: Any) -> Any:  # noqa: ARG002 a trial decides by the place
+        """The condition of an `if`."""
+        return value
 
     def enter(self, key: Key, names: tuple[str, ...], values: Mapping[str, Any]) -> None:
         """What the names of a loop hold when it is entered."""
@@ -246,186 +253,25 @@ def shares(value: Any, array: np.ndarray[Any, Any]) -> bool:
 
 def form_of(value: Any) -> Form:
     """What a value is."""
+    if isinstance(value, np.ndarray) and (value.dtype.kind not in "biufc" or type(value) not in PLAIN):
+        return Form("foreign", "", value.shape)
     if isinstance(value, np.ndarray):
         return Form("array", str(value.dtype), value.shape)
     if isinstance(value, np.generic):
         return Form("scalar", str(value.dtype))
+    if isinstance(value, np.flatiter):
+        return Form("array", str(value.base.dtype), (len(value),))
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return Form("random")
     return Form(PYTHON.get(type(value), "other"))
 
 
-class Instrument(ast.NodeTransformer):
-    """A unit's tree with a look at each expression."""
+def watched_run(program: Program, watch: Watch, run: Callable[[Callable[..., Any]], Any]) -> Any:
+    """Let `run` call the watched main function; what `run` gave.
 
-    def __init__(self, unit: Unit) -> None:
-        self.unit = unit
-
-    def key(self, node: ast.AST) -> ast.expr:
-        """The unit and number of a node, as an expression."""
-        return constant((self.unit.name, node.key))  # type: ignore[attr-defined]
-
-    def visit(self, node: ast.AST) -> Any:
-        """Statements count themselves, expressions show their value."""
-        if isinstance(node, ast.FunctionDef | ast.Lambda) and node is not self.root:
-            return node
-        return super().visit(node)
-
-    def run(self, tree: ast.FunctionDef) -> ast.FunctionDef:
-        """The whole function."""
-        self.root = tree
-        tree.body = self.block(tree.body)
-        tree.decorator_list = []
-        return ast.fix_missing_locations(tree)
-
-    def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
-        """A block that is looked at."""
-        return [new for statement in body for new in self.statement(statement)]
-
-    def statement(self, node: ast.stmt) -> list[ast.stmt]:
-        """A statement that counts itself, and a look at what it may change."""
-        before = [_call("__count__", self.key(node))]
-        before += [
-            _call(TOUCH, self.key(node), ast.Constant(_root(target)), _loaded(target), _locals())
-            for target in changed(node)
-        ]
-        if isinstance(node, ast.For):
-            return [*before, *self._for(node)]
-        if isinstance(node, ast.While):
-            return [*before, *self._while(node)]
-        if isinstance(node, ast.If):
-            node.test = self.expression(node.test)
-            node.body, node.orelse = self.block(node.body), self.block(node.orelse)
-            return [*before, node]
-        if isinstance(node, ast.FunctionDef):
-            return [*before, node]
-        return [*before, self._simple(node)]
-
-    def _simple(self, node: ast.stmt) -> ast.stmt:
-        for name, value in ast.iter_fields(node):
-            if isinstance(value, ast.expr):
-                setattr(node, name, self.expression(value))
-            elif isinstance(value, list) and name != "names":
-                setattr(node, name, [self.expression(v) if isinstance(v, ast.expr) else v for v in value])
-        return node
-
-    def _for(self, node: ast.For) -> list[ast.stmt]:
-        names = constant(tuple(sorted(assigned([node]))))
-        iterable = self.expression(node.iter)
-        node.iter = ast.Call(ast.Name("__trip__", ast.Load()), [self.key(node), iterable], [])
-        node.body = [*self.block(node.body), self._look(node, names, END)]
-        node.orelse = self.block(node.orelse)
-        return [self._look(node, names, ENTER), node]
-
-    def _while(self, node: ast.While) -> list[ast.stmt]:
-        names = constant(tuple(sorted(assigned([node]))))
-        node.test = self.expression(node.test)
-        node.body = [*self.block(node.body), self._look(node, names, END)]
-        return [self._look(node, names, ENTER), node]
-
-    def _look(self, node: ast.stmt, names: ast.expr, place: str) -> ast.stmt:
-        return _call(place, self.key(node), names, _locals())
-
-    def expression(self, node: ast.expr) -> ast.expr:
-        """An expression that is looked at, and its parts."""
-        if isinstance(
-            node,
-            ast.Constant
-            | ast.Lambda
-            | ast.ListComp
-            | ast.GeneratorExp
-            | ast.DictComp
-            | ast.SetComp
-            | ast.JoinedStr,
-        ):
-            return node
-        helper = self.unit.helpers.get(".".join(dotted(node) or ()))
-        if helper is not None:
-            return ast.Name(f"__unit_{helper.name}__", ast.Load())
-        if is_constant_module(self.unit, node):
-            return node
-        self._parts(node)
-        if isinstance(node, ast.Slice | ast.Starred | ast.Tuple) or not isinstance(
-            getattr(node, "ctx", ast.Load()), ast.Load
-        ):
-            return node
-        return ast.Call(ast.Name(SEE, ast.Load()), [self.key(node), node], [])
-
-    def _parts(self, node: ast.AST) -> None:
-        for name, value in ast.iter_fields(node):
-            if isinstance(value, ast.expr) and not (
-                isinstance(node, ast.Call) and name == "func" and isinstance(value, ast.Name)
-            ):
-                setattr(node, name, self._part(node, name, value))
-            elif isinstance(value, ast.expr) and self.unit.helpers.get(".".join(dotted(value) or ())):
-                setattr(node, name, self.expression(value))
-            elif isinstance(value, list):
-                setattr(node, name, [self.expression(v) if isinstance(v, ast.expr) else v for v in value])
-                for item in value:
-                    if isinstance(item, ast.keyword):
-                        item.value = self.expression(item.value)
-
-    def _part(self, node: ast.AST, name: str, value: ast.expr) -> ast.expr:
-        if isinstance(node, ast.Call) and name == "func" and isinstance(value, ast.Attribute):
-            if self.unit.helpers.get(".".join(dotted(value) or ())):
-                return self.expression(value)
-            if not is_constant_module(self.unit, value):
-                value.value = self.expression(value.value)
-            return value
-        return self.expression(value)
-
-
-def constant(value: Any) -> ast.Constant:
-    """A tuple of names and numbers, which compiles to a constant though `ast`'s types forbid it."""
-    return ast.Constant(value)
-
-
-def _call(name: str, *args: ast.expr) -> ast.stmt:
-    return ast.Expr(ast.Call(ast.Name(name, ast.Load()), list(args), []))
-
-
-def _locals() -> ast.expr:
-    return ast.Call(ast.Name("locals", ast.Load()), [], [])
-
-
-def changed(node: ast.stmt) -> list[ast.expr]:
-    """What a statement may change in place, as expressions of the arrays."""
-    found: list[ast.expr] = []
-    if isinstance(node, ast.Assign | ast.AugAssign):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        flat = [
-            t
-            for target in targets
-            for t in (target.elts if isinstance(target, ast.Tuple | ast.List) else [target])
-        ]
-        found += [t.value for t in flat if isinstance(t, ast.Subscript)]
-        found += [t for t in flat if isinstance(t, ast.Name) and isinstance(node, ast.AugAssign)]
-    calls = (
-        [n for n in ast.walk(node) if isinstance(n, ast.Call)]
-        if isinstance(node, ast.Assign | ast.Expr | ast.AugAssign | ast.Return)
-        else []
-    )
-    for call in calls:
-        found += [arg for arg in [*call.args, *(k.value for k in call.keywords)] if isinstance(arg, ast.Name)]
-        if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
-            found.append(call.func.value)
-    return [f for f in found if _root(f)]
-
-
-def _root(node: ast.AST) -> str:
-    while isinstance(node, ast.Subscript | ast.Attribute | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def _loaded(node: ast.expr) -> ast.expr:
-    """The array that a target belongs to, as seen under `locals()`, which never raises."""
-    return ast.Call(ast.Attribute(_locals(), "get", ast.Load()), [ast.Constant(_root(node))], [])
-
-
-def observe(program: Program, run: Callable[[Callable[..., Any]], Any]) -> tuple[Any, Facts]:
-    """Let `run` call the watched main function; give back what `run` gave, and the facts."""
-    watch = Watch()
+    Raises:
+        CannotPort: the run changed what belongs to the namespace.
+    """
     functions: dict[str, Any] = {}
     state: dict[str, tuple[Unit, Any]] = {}
     for unit in program.units:
@@ -435,7 +281,7 @@ def observe(program: Program, run: Callable[[Callable[..., Any]], Any]) -> tuple
     result = run(functions[program.main.name])
     for name, (unit, value) in state.items():
         _refuse_changed(unit, name, value)
-    return result, _facts(watch)
+    return result
 
 
 def copied_state(unit: Unit) -> dict[str, Any]:
@@ -479,17 +325,30 @@ def _watched(
         END: watch.end,
         TOUCH: watch.touch,
         "__count__": watch.count,
+        "__test__": watch.test,
         "__trip__": watch.trip,
     }
     names |= {f"__unit_{helper.name}__": functions[helper.name] for helper in unit.helpers.values()}
     names |= {text: functions[helper.name] for text, helper in unit.helpers.items() if "." not in text}
-    exec(compile(ast.Module([tree], []), f"<watched {unit.name}>", "exec"), names)
+    exec(compile(ast.Module([in_its_file(tree, unit)], []), unit.file, "exec"), names)
     function: types.FunctionType = names[tree.name]
     function.__defaults__, function.__kwdefaults__ = unit.function.__defaults__, unit.function.__kwdefaults__
     return function
 
 
-def _facts(watch: Watch) -> Facts:
+def in_its_file(tree: ast.FunctionDef, unit: Unit) -> ast.FunctionDef:
+    """A unit's tree where the unit stands in the user's file, so that errors name the user's lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt | ast.expr | ast.keyword | ast.arg | ast.alias):
+            node.lineno += unit.first_line - 1
+            node.col_offset += unit.indent
+            node.end_lineno = (node.end_lineno or node.lineno) + unit.first_line - 1
+            node.end_col_offset = (node.end_col_offset or 0) + unit.indent
+    return tree
+
+
+def facts_of(watch: Watch, tried: frozenset[Key]) -> Facts:
+    """What was seen, as facts."""
     values = {}
     for key, seen in watch.forms.items():
         low, high = watch.ranges.get(key, (None, None))
@@ -506,4 +365,5 @@ def _facts(watch: Watch) -> Facts:
             key: {name: frozenset(others) for name, others in seen.items()}
             for key, seen in watch.aliases.items()
         },
+        tried=tried,
     )

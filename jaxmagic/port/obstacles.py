@@ -43,6 +43,10 @@ LIBRARIES = {
     "sys": "Do it outside the function.",
     "torch": "Pass NumPy arrays.",
     "logging": "Log outside the function.",
+    **dict.fromkeys(("matplotlib", "seaborn", "plotly", "mpl_toolkits"), "Draw outside the function."),
+    **dict.fromkeys(("PIL", "cv2", "imageio", "skimage", "sklearn"), "Do it outside and pass its arrays."),
+    **dict.fromkeys(("requests", "urllib", "socket", "subprocess"), "Do it outside the function."),
+    **dict.fromkeys(("tqdm", "IPython", "warnings"), "Leave it out, or do it outside the function."),
 }
 NUMPY: dict[str, Words] = {
     "numpy.random": (
@@ -69,6 +73,8 @@ REWRITTEN = (
     "numpy.putmask",
     "numpy.fill_diagonal",
     "numpy.ndarray",
+    "numpy.ndindex",
+    "numpy.ndenumerate",
 )
 
 

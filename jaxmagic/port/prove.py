@@ -172,6 +172,22 @@ def nudged(value: Any, by: float) -> Any:
     return jax.tree.map(move, value)
 
 
+def varied(value: Any) -> Iterator[Any]:
+    """Inputs of the same kinds with other values: turned around, and with other sizes and signs."""
+
+    def turned(leaf: Any) -> Any:
+        return leaf[(slice(None, None, -1),) * leaf.ndim].copy() if isinstance(leaf, np.ndarray) else leaf
+
+    def scaled(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray) or leaf.dtype.kind not in "fc":
+            return leaf
+        factors = np.random.default_rng(0).uniform(-1.5, 1.5, leaf.shape)
+        return np.asarray(leaf * factors, dtype=leaf.dtype)
+
+    yield jax.tree.map(turned, value)
+    yield jax.tree.map(scaled, value)
+
+
 def is_chaotic(run: Callable[[Any], Run], inputs: Any, numpy: Run, found: Sequence[Difference]) -> bool:
     """Whether nudging the NumPy side's own inputs moves its results as far as the differences found."""
     if any(not math.isfinite(difference.error) for difference in found):

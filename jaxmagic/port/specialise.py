@@ -14,6 +14,7 @@ from jaxmagic.port.decide import Decide
 from jaxmagic.port.desugar import Desugar, Names
 from jaxmagic.port.exits import Exits
 from jaxmagic.port.known import Decisions, Env, Held
+from jaxmagic.port.loops import Loops
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.promote import Promote
 from jaxmagic.port.rows import Rows
@@ -54,6 +55,7 @@ class Lowered:
         returns: whether the main function returns a value of its own.
         mapped: loops that became `jax.vmap`.
         takes_finite: whether zeros stand for what NumPy leaves out of a product, on one side of it.
+        unchecked: source lines on which NumPy's code raises by data and the port does not.
     """
 
     trees: Mapping[Unit, ast.FunctionDef]
@@ -62,6 +64,7 @@ class Lowered:
     returns: bool
     mapped: frozenset[tuple[str, int]] = frozenset()
     takes_finite: bool = False
+    unchecked: tuple[str, ...] = ()
 
 
 def plain_units(program: Program, facts: Facts) -> dict[Unit, Plain]:
@@ -114,6 +117,7 @@ def lower(
     facts: Facts,
     decisions: Decisions,
     arguments: Mapping[str, Any],
+    way: type[Loops] = Decide,
 ) -> Lowered:
     """The trees of the port, callers first so that helpers know what is passed to them."""
     calls: dict[Unit, dict[str, bool]] = {unit: {} for unit in program.units}
@@ -121,8 +125,9 @@ def lower(
     loops: dict[str, tuple[str, int]] = {}
     mapped: set[tuple[str, int]] = set()
     takes_finite = False
+    unchecked: list[str] = []
     for unit in reversed(program.units):
-        statements = Decide(unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body)
+        statements = way(unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body)
         static = static_names(arguments, decisions) if unit is program.main else calls[unit]
         body = statements.block(plain[unit].body, parameters_of(unit, static))
         tree = copy.copy(unit.node)
@@ -131,6 +136,7 @@ def lower(
         loops |= statements.loops
         mapped |= statements.mapping
         takes_finite |= statements.takes_finite
+        unchecked += [unit.text.splitlines()[n - 1].strip() for n in sorted(set(statements.unchecked))]
     main = plain[program.main]
     return Lowered(
         trees=trees,
@@ -139,6 +145,7 @@ def lower(
         returns=main.returns,
         mapped=frozenset(mapped),
         takes_finite=takes_finite,
+        unchecked=tuple(unchecked),
     )
 
 

@@ -42,6 +42,7 @@ class Statements(Subscripts):
         self.ranges: Ranges = {}
         self.mapping: set[tuple[str, int]] = set()
         self.body: list[ast.stmt] = []
+        self.unchecked: list[int] = []
 
     def block(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
         """A lowered block; `env` becomes what holds after it."""
@@ -123,7 +124,10 @@ class Statements(Subscripts):
         return any(form.kind in NOT_CARRIED for form in self.fact(node.func.value).forms)
 
     def _assert(self, node: ast.Assert, env: Env) -> list[ast.stmt]:
-        return [node] if self.is_static(node.test, env) else []
+        if self.is_static(node.test, env):
+            return [node]
+        self.unchecked.append(node.lineno)
+        return []
 
     def _raise(self, node: ast.Raise, env: Env) -> list[ast.stmt]:
         return [node]
