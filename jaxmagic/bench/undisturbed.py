@@ -37,14 +37,14 @@ class Chosen:
 
 
 def chosen(records: Sequence[Record]) -> Mapping[str, Chosen]:
-    """The samples that count, by the contenders' names: of the same batches for all that have a choice."""
+    """The samples that count, by the contenders' names; those that can choose share enough batches."""
     quiet = {record.entrant.name: _quiet(record) for record in records}
     able = [batches for batches in quiet.values() if len(batches) >= FEWEST_BATCHES]
     shared = frozenset.intersection(*able) if able else frozenset()
     if len(shared) < FEWEST_BATCHES:
         return {record.entrant.name: _all(record) for record in records}
     return {
-        record.entrant.name: _some(record, shared) if shared <= quiet[record.entrant.name] else _all(record)
+        record.entrant.name: _some(record) if shared <= quiet[record.entrant.name] else _all(record)
         for record in records
     }
 
@@ -62,12 +62,12 @@ def _all(record: Record) -> Chosen:
     return Chosen(batches=tuple(map(tuple, record.batches)), cores=record.cores)
 
 
-def _some(record: Record, places: frozenset[int]) -> Chosen:
+def _some(record: Record) -> Chosen:
     kept: list[tuple[float, ...]] = []
     left_out: list[tuple[float, ...]] = []
     took = worked = 0.0
-    for place, (batch, marks) in enumerate(zip(record.batches, record.marks, strict=True)):
-        counts = [place in places and not mark.disturbed for mark in marks]
+    for batch, marks in zip(record.batches, record.marks, strict=True):
+        counts = [not mark.disturbed for mark in marks]
         kept.append(tuple(compress(batch, counts)))
         left_out.append(tuple(compress(batch, map(operator.not_, counts))))
         took += sum(mark.took for mark in compress(marks, counts))
