@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from types import SimpleNamespace
 
@@ -75,14 +76,14 @@ def test_no_instant_is_given_out_twice(drawn):
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def planes(*lines):
+def planes(*lines, names=()):
     def event(name, start, duration, **stats):
         return SimpleNamespace(name=name, start_ns=start, duration_ns=duration, stats=list(stats.items()))
 
     return SimpleNamespace(
         planes=[
-            SimpleNamespace(lines=[SimpleNamespace(events=[event(*a, **k) for a, k in line])])
-            for line in lines
+            SimpleNamespace(name=name, lines=[SimpleNamespace(events=[event(*a, **k) for a, k in line])])
+            for line, name in itertools.zip_longest(lines, names, fillvalue="/host:CPU")
         ]
     )
 
@@ -102,6 +103,21 @@ def test_a_profile_of_a_gpu_is_read_the_same_way():
     assert found.calls == ((0, 1000),)
     assert found.events == (Event("dot.1", 100, 400, 400, 1), Event("fusion.2", 500, 600, 600, 1))
     assert found.records == 5
+
+
+def test_what_the_host_hands_to_a_gpu_is_not_mixed_with_what_runs_there():
+    host = [
+        ev(profile.CALL, 0, 1000),
+        ev("launch", 50, 5, hlo_op="dot.1", hlo_module="jit_f"),
+        ev("launch", 60, 900, hlo_op="fusion.2", hlo_module="jit_f"),
+    ]
+    device = [ev("gemm", 100, 300, hlo_op="dot.1", hlo_module="jit_f")]
+    found = profile.read(planes(host, device, names=("/host:CPU", "/device:GPU:0")), "jit_f")
+    assert found.events == (Event("dot.1", 100, 400, 400, 1),)
+    assert found.calls == ((0, 1000),)
+    other = [ev("gemm", 100, 300, hlo_op="dot.1", hlo_module="jit_g")]
+    alone = profile.read(planes(host, other, names=("/host:CPU", "/device:GPU:0")), "jit_f")
+    assert [event.name for event in alone.events] == ["dot.1", "fusion.2"], "nothing of it ran on the GPU"
 
 
 def test_the_end_of_a_kernel_is_found_by_its_number():

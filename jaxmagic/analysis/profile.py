@@ -116,31 +116,73 @@ def _undisturbed() -> Iterator[None]:
 
 
 def read(profile: Any, module: str) -> Recording:
-    """A recording from JAX's `ProfileData`."""
-    calls: list[tuple[float, float]] = []
-    found: list[tuple[str, float, float, int, Any]] = []
-    ends: dict[Any, float] = {}
-    records = 0
-    lanes = (line for plane in profile.planes for line in plane.lines)
-    for lane, line in enumerate(lanes):
-        for event in line.events:
-            records += 1
-            if event.name == CALL:
-                calls.append((event.start_ns, event.start_ns + event.duration_ns))
-                continue
-            if event.name.startswith(END):
-                ends[dict(event.stats).get("_c")] = event.start_ns
-                continue
-            stats = dict(event.stats)
-            name = stats.get("hlo_op")
-            if name and stats.get("hlo_module", module) == module:
-                until = event.start_ns + event.duration_ns
-                found.append((str(name), event.start_ns, until, lane, stats.get("_p")))
-    events = [
-        Event(name, start, end, max(end, ends.get(key, end) if key is not None else end), lane)
-        for name, start, end, lane, key in found
+    """A recording from JAX's `ProfileData`.
+
+    Where a device keeps a record of its own, the host's events only say what was handed to it, and when:
+    then they do not count.
+    """
+    found = [
+        _read_line(line, lane, module, device=_is_device(plane))
+        for lane, (plane, line) in enumerate(
+            (plane, line) for plane in profile.planes for line in plane.lines
+        )
     ]
-    return Recording(tuple(sorted(calls)), tuple(sorted(events, key=lambda event: event.start)), records)
+    ran = [one for one in found if one.events]
+    counting = [one for one in ran if one.device] or ran
+    events = [event for one in counting for event in one.events]
+    return Recording(
+        calls=tuple(sorted(call for one in found for call in one.calls)),
+        events=tuple(sorted(_ended(events, found), key=lambda event: event.start)),
+        records=sum(one.records for one in found),
+    )
+
+
+@dataclass(slots=True)
+class _Line:
+    """One line of a profile (a thread, a stream of a device), read.
+
+    Args:
+        calls: as in a `Recording`.
+        events: the program's operations, each with the number of the end that it waits for.
+        ends: when what was numbered ended.
+        records: events of every kind.
+        device: whether it is a device's own.
+    """
+
+    device: bool
+    calls: list[tuple[float, float]] = field(default_factory=list)
+    events: list[tuple[Event, Any]] = field(default_factory=list)
+    ends: dict[Any, float] = field(default_factory=dict)
+    records: int = 0
+
+
+def _is_device(plane: Any) -> bool:
+    return str(getattr(plane, "name", "")).startswith("/device:")
+
+
+def _read_line(line: Any, lane: int, module: str, *, device: bool) -> _Line:
+    read = _Line(device)
+    for event in line.events:
+        read.records += 1
+        start, end = event.start_ns, event.start_ns + event.duration_ns
+        if event.name == CALL:
+            read.calls.append((start, end))
+            continue
+        stats = dict(event.stats)
+        name = stats.get("hlo_op")
+        if event.name.startswith(END):
+            read.ends[stats.get("_c")] = start
+        elif name and stats.get("hlo_module", module) == module:
+            read.events.append((Event(str(name), start, end, end, lane), stats.get("_p")))
+    return read
+
+
+def _ended(events: Sequence[tuple[Event, Any]], lines: Sequence[_Line]) -> Iterator[Event]:
+    """The events, those that end elsewhere with the time when they did."""
+    ends = {key: end for line in lines for key, end in line.ends.items()}
+    for event, key in events:
+        until = ends.get(key, event.end) if key is not None else event.end
+        yield event._replace(done=max(event.end, until))
 
 
 # -- the sweep -------------------------------------------------------------------------------------

@@ -1,13 +1,17 @@
-"""Planted slow lines, and how much of the time is accounted for: `python hot_lines.py [--hosts N]`.
+"""Planted slow lines, and how much of the time is accounted for.
+
+    python tests/benchmarks/hot_lines.py [--keep FILE] [host …]
 
 Ten kinds of slow operations are put as a line of their own into eight host programs. Each should come
 out as the hottest line, and its share should be what removing the line and timing again says (both ways
-of the program are timed by turns).
+of the program are timed by turns). With `--keep`, what was measured is kept in a file and not measured
+again: the table can be made in pieces, a host a run.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import linecache
 import pathlib
 import statistics
@@ -84,32 +88,42 @@ def share_by_removing(host, slow, args):
     return 1 - without / with_it, with_it
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hosts", type=int, default=len(HOSTS))
-    hosts = list(HOSTS)[: parser.parse_args().hosts]
-    args, found, apart, covered, withheld = inputs(), 0, [], [], []
-    for host in hosts:
-        for kind, slow in SLOW.items():
-            told = look(Target(function=made(host, slow), args=args), time=True)
-            if told.timing.withheld:
-                withheld.append((host, kind, told.timing.withheld))
-                continue
-            hottest = max(told.lines, key=lambda line: told.timing.inclusive.get((line.file, line.line), 0.0))
-            right = hottest.source.strip().startswith("u = ")
-            found += right
-            line = next(line for line in told.lines if line.source.strip().startswith("u = "))
-            share = told.timing.inclusive.get((line.file, line.line), 0.0)
-            truth, seconds = share_by_removing(host, slow, args)
-            apart.append(abs(share - truth))
-            if seconds > 1e-3:
-                covered.append(told.timing.covered)
-            if not right or apart[-1] > 0.15:
-                print(
-                    f"  {host}, {kind}: hottest is `{hottest.source.strip()}`, share {share:.2f}, removing {truth:.2f}"
-                )
-    timed = len(apart)
-    print(f"| planted slow lines found | {found} of {timed} ({len(withheld)} withheld) |")
+def measured(host, kind, args):
+    """One planted line, as plain data: what was said of it, and what removing it says."""
+    told = look(Target(function=made(host, SLOW[kind]), args=args), time=True)
+    row = {"host": host, "kind": kind, "withheld": told.timing.withheld}
+    if told.timing.withheld:
+        return row
+    shares = {
+        line.source.strip(): told.timing.inclusive.get((line.file, line.line), 0.0) for line in told.lines
+    }
+    share = next(share for source, share in shares.items() if source.startswith("u = "))
+    truth, seconds = share_by_removing(host, SLOW[kind], args)
+    return row | {
+        "hottest": max(shares, key=shares.__getitem__),
+        "share": share,
+        "removing": truth,
+        "seconds": seconds,
+        "covered": told.timing.covered,
+    }
+
+
+def summary(rows):
+    """The table of all that was measured, the misses above it."""
+    timed = [row for row in rows if not row["withheld"]]
+    apart = [abs(row["share"] - row["removing"]) for row in timed]
+    right = [row["hottest"].startswith("u = ") for row in timed]
+    covered = [row["covered"] for row in timed if row["seconds"] > 1e-3]
+    for row, off, found in zip(timed, apart, right, strict=True):
+        if not found or off > 0.15:
+            print(
+                f"  {row['host']}, {row['kind']}: hottest is `{row['hottest']}`, "
+                f"share {row['share']:.2f}, removing {row['removing']:.2f}"
+            )
+    for row in rows:
+        if row["withheld"]:
+            print(f"  {row['host']}, {row['kind']}: withheld, {row['withheld']}")
+    print(f"| planted slow lines found | {sum(right)} of {len(timed)} ({len(rows) - len(timed)} withheld) |")
     print(
         f"| share against removing the line | median {statistics.median(apart):.3f}, "
         f"90th percentile {np.quantile(apart, 0.9):.3f} |"
@@ -118,8 +132,24 @@ def main():
         f"| time accounted for, programs over 1 ms ({len(covered)}) | median {statistics.median(covered):.1%}, "
         f"least {min(covered):.1%} |"
     )
-    for each in withheld:
-        print("  withheld:", *each)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", type=pathlib.Path, help="a file of what was measured, a line each")
+    parser.add_argument("hosts", nargs="*", default=list(HOSTS))
+    asked = parser.parse_args()
+    kept = asked.keep.read_text().splitlines() if asked.keep and asked.keep.exists() else []
+    rows = [json.loads(line) for line in kept]
+    done = {(row["host"], row["kind"]) for row in rows}
+    args = inputs()
+    for host in asked.hosts:
+        for kind in (kind for kind in SLOW if (host, kind) not in done):
+            rows.append(measured(host, kind, args))
+            if asked.keep:
+                with asked.keep.open("a") as file:
+                    print(json.dumps(rows[-1]), file=file)
+    summary(rows)
 
 
 if __name__ == "__main__":
