@@ -16,6 +16,7 @@ from typing import Any, Generic, Literal, TypeVar
 T = TypeVar("T")
 StageName = Literal["jaxpr", "stablehlo", "hlo"]
 Phase = Literal["forward", "backward", "recomputed"]
+Fingerprint = bytes  # equal for equal arrays
 
 
 class Lazy(Generic[T]):
@@ -424,12 +425,14 @@ class Changes:
     """What is different from the last run of the same cell.
 
     Args:
-        same: whether it is the same program.
+        same: whether it is the same program, to the values of the arrays that it captured.
+        captured: whether nothing but the values of captured arrays is different.
         figures: of both runs.
         diff: every equation of both runs; None where they are too many.
     """
 
     same: bool
+    captured: bool = False
     figures: tuple[Figure, ...]
     diff: Lazy[tuple[Change, ...]] | None = field(default=None, repr=False, compare=False)
 
@@ -486,7 +489,8 @@ class Trace:
     `flops`, `bytes` and `transcendentals` are totals of one call with loops multiplied out, None
     where a part of them is unknown. Where loops of unknown length are the reason, `certain` is the
     rest. `kept` are the bytes that a forward pass keeps for its backward pass (None: there is none).
-    `peaks` are measured when asked for.
+    `peaks` are measured when asked for. `captured` is a fingerprint of the arrays that the program holds
+    as constants. Where `counted` is given, the costs are not known yet, and it is the trace with them.
     """
 
     name: str
@@ -505,6 +509,8 @@ class Trace:
     certain: Work | None = None
     kept: int | None = None
     peaks: Lazy[Peaks] | None = field(default=None, repr=False, compare=False)
+    captured: Lazy[Fingerprint] | None = field(default=None, repr=False, compare=False)
+    counted: Lazy[Trace] | None = field(default=None, repr=False, compare=False)
     stages: Mapping[str, Lazy[Stage]] = field(repr=False, compare=False)
     graph: Lazy[Graph] | None = field(default=None, repr=False, compare=False)
     changes: Changes | None = None

@@ -46,6 +46,30 @@ def test_the_same_program():
     assert page.sentence(same) == "same program as before"
 
 
+def test_another_value_in_a_captured_array_is_no_same_program():
+    def capturing(value):
+        table = jnp.full(64, value)
+        return lambda x: x * table[:8]
+
+    changed = compared(capturing(1.0), capturing(2.0))
+    assert not changed.same
+    assert page.sentence(changed) == "same equations as before, other values in what they capture"
+    told = page.blocks(changed, (), (), lambda span: ())
+    assert "a captured array holds other values" in str(told)
+    assert compared(capturing(1.0), capturing(1.0)).same
+
+
+def test_captured_keys_and_references_are_compared():
+    def keyed(seed):
+        key = jax.random.key(seed)
+        return lambda x: x + jax.random.normal(key, (8,))
+
+    assert compared(keyed(0), keyed(0)).same
+    assert not compared(keyed(0), keyed(1)).same
+    shared = jax.new_ref(jnp.ones(8))
+    assert compared(lambda x: x + shared[...], lambda x: x + shared[...]).same
+
+
 def test_one_equation_more_renames_nothing_that_follows():
     assert diff(first, one_more) == [
         ("+", "c:f32[8] = cos b"),

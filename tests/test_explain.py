@@ -86,6 +86,13 @@ def test_the_line_is_the_innermost_of_the_users():
     assert (told.span.line, told.span.function) == (2, "helper")
 
 
+def test_every_class_of_jax_errors_has_a_lesson():
+    """The classes that others are made of are met as one of these."""
+    bases = {"JAXTypeError", "JAXIndexError"}
+    names = {name for name in dir(jax.errors) if isinstance(getattr(jax.errors, name), type)} - bases
+    assert names <= {lesson.raised for lesson in LESSONS}
+
+
 OWN = {
     "raise ValueError('rate must be positive')": ValueError,
     "1 / 0": ZeroDivisionError,

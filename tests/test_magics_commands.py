@@ -7,6 +7,7 @@ import pytest
 from IPython.core.error import UsageError
 
 from jaxmagic import results
+from jaxmagic.analysis.trace import PATIENCE
 from jaxmagic.magics.commands import COMMANDS
 from tests.magics_fakes import Recorder, stage, trace
 
@@ -57,8 +58,14 @@ def test_jaxpr_passes_grad_and_makes_the_stage(scene):
     stages = {name: results.Lazy(lambda name=name: make(name)) for name in ("jaxpr", "stablehlo", "hlo")}
     scene.look.result = trace(stages=stages)
     carry_out(scene, "jaxpr --grad --stage hlo -o f(x)")
-    assert scene.look.options == [{"grad": True, "time": False}]
+    assert scene.look.options == [{"grad": True, "time": False, "patience": PATIENCE}]
     assert made == ["hlo"]
+
+
+def test_jaxpr_counts_costs_at_once_where_they_are_asked_for(scene):
+    scene.look.result = trace(peaks=results.Lazy(lambda: None))
+    carry_out(scene, "jaxpr --costs -o f(x)")
+    assert scene.look.options == [{"grad": False, "time": False, "patience": None}]
 
 
 def test_jaxpr_opens_the_stage_that_was_asked_for(scene):

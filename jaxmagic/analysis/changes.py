@@ -26,13 +26,15 @@ class Edition:
 
     Args:
         figures: by what they are called.
-        mark: equal for equal programs.
+        mark: equal for equal programs, but for the elements of captured arrays.
+        captured: equal for equal captured arrays.
         given: the variables of what goes in, constants included.
         equations: each as it is printed, with its line; None where they are too many.
     """
 
     figures: tuple[tuple[str, float | None], ...]
     mark: bytes
+    captured: bytes
     given: tuple[str, ...]
     equations: tuple[tuple[str, int | None], ...] | None
 
@@ -44,6 +46,7 @@ def edition(trace: Trace) -> Edition:
     return Edition(
         figures=tuple(_figures(trace)),
         mark=_mark(trace, texts),
+        captured=trace.captured.get() if trace.captured is not None else b"",
         given=_given(trace),
         equations=kept if len(kept) <= MOST else None,
     )
@@ -58,7 +61,9 @@ def against(before: Edition, trace: Trace) -> Changes:
     inputs = dict(zip(before.given, now.given, strict=False))
     known = old is not None and now.equations is not None
     diff = Lazy(lambda: _changes(old or (), trace.equations, inputs)) if known else None
-    return Changes(same=before.mark == now.mark, figures=figures, diff=diff)
+    alike = before.mark == now.mark
+    other = before.captured != now.captured
+    return Changes(same=alike and not other, captured=alike and other, figures=figures, diff=diff)
 
 
 def _figures(trace: Trace) -> Iterator[tuple[str, float | None]]:

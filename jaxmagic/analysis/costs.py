@@ -18,7 +18,7 @@ from jaxmagic.analysis.loops import Body, trips
 from jaxmagic.analysis.prices import FMA, FREE, GRATIS, UNKNOWN, Cost, Known, price
 from jaxmagic.results import Phase, Span
 
-__all__ = ["FMA", "FREE", "UNKNOWN", "Cost", "Costs", "Place", "measure", "unread"]
+__all__ = ["FMA", "FREE", "UNKNOWN", "Cost", "Costs", "Place", "measure", "refused", "uncounted", "unread"]
 
 Span_: TypeAlias = Span | None
 PhaseOf: TypeAlias = Callable[[str, Span_, Phase], Phase]
@@ -44,6 +44,7 @@ class Costs:
         textbook: the targets of custom calls whose cost is a textbook's.
         endless: where loops of unknown length are.
         branches: where conditions are, and what each branch costs.
+        refused: why JAX made no program of it that could be read; "" where it did.
     """
 
     total: Cost = FREE
@@ -54,6 +55,7 @@ class Costs:
     textbook: dict[str, Span_] = field(default_factory=dict)
     endless: dict[Span_, None] = field(default_factory=dict)
     branches: dict[Span_, tuple[Cost, ...]] = field(default_factory=dict)
+    refused: str = ""
 
     @property
     def by_span(self) -> dict[Span_, Cost]:
@@ -93,6 +95,16 @@ def _count(costs: dict[Place, Cost], place: Place, cost: Cost) -> None:
 def unread(why: str) -> Costs:
     """The costs of a program that was not read, and what stood in the way."""
     return Costs(total=UNKNOWN, certain=UNKNOWN, unknown={why: None})
+
+
+def uncounted() -> Costs:
+    """The costs of a program that nobody has counted yet."""
+    return Costs(total=UNKNOWN, certain=UNKNOWN)
+
+
+def refused(why: str) -> Costs:
+    """The costs of a program that JAX does not lower, and JAX's reason."""
+    return Costs(total=UNKNOWN, certain=UNKNOWN, refused=why)
 
 
 def measure(

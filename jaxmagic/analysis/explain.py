@@ -51,13 +51,16 @@ def explain(error: Exception, target: Target) -> JaxmagicError | None:
     if isinstance(error, JaxmagicError):
         return error
     span = where(error)
+    return explain_at(error, target, span) if find(error, span) or _from_jax(error) else None
+
+
+def explain_at(error: Exception, target: Target, span: Span | None) -> JaxmagicError:
+    """The lesson in an exception of JAX's, at a place that is known; JAX's own words where there is none."""
     lesson = find(error, span)
     if lesson is not None:
         return _told(lesson, error, target, span)
-    if _from_jax(error):
-        message = f"JAX cannot run `{target.name}`: {shorten(str(error))}"
-        return CannotTrace(message, **_place(span, target))
-    return None
+    message = f"JAX cannot run `{target.name}`: {shorten(str(error))}"
+    return CannotTrace(message, **_place(span, target))
 
 
 @contextmanager

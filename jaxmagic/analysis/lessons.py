@@ -416,6 +416,42 @@ LESSONS: tuple[Lesson, ...] = (
         right="def f(x, n):\n    return x * n\njax.jit(f)(1.0, jnp.ones(3))",
     ),
     Lesson(
+        kind="symbolic size that is not known well enough",
+        raised="InconclusiveDimensionOperation",
+        say="Whether `{code}` holds depends on the sizes that a symbol stands for: {jax}",
+        fix="Say what the symbols keep to: `jax.export.symbolic_shape('a, b', constraints=['a >= b'])`.",
+        wrong="a, b = jax.export.symbolic_shape('a, b')\nbigger = a >= b",
+        right="a, b = jax.export.symbolic_shape('a, b', constraints=['a >= b'])\nbigger = a >= b",
+    ),
+    Lesson(
+        kind="program that does not hold together",
+        raised="JaxprTypeError",
+        say="A program made by hand, or by a rule of a primitive, does not hold together: {jax}",
+        fix="Let JAX make it: `jax.make_jaxpr(lambda x: jnp.sin(x) + 1)(1.0)`; a primitive's abstract "
+        "evaluation has to say the type that it returns.",
+        wrong="from jax._src import core\njaxpr = jax.make_jaxpr(lambda x: jnp.sin(x) + 1)(1.0).jaxpr\n"
+        "core.check_jaxpr(jaxpr.replace(eqns=jaxpr.eqns[::-1]))",
+        right="jax.make_jaxpr(lambda x: jnp.sin(x) + 1)(1.0)",
+    ),
+    Lesson(
+        kind="types that are not promoted",
+        raised="TypePromotionError",
+        say="Under strict promotion JAX mixes no element types, and `{code}` does: {jax}",
+        fix="Convert one side: `x + n.astype(x.dtype)`.",
+        wrong="x, n = jnp.ones(3), jnp.arange(3)\nwith jax.numpy_dtype_promotion('strict'):\n    x + n",
+        right="x, n = jnp.ones(3), jnp.arange(3)\nwith jax.numpy_dtype_promotion('strict'):\n"
+        "    x + n.astype(x.dtype)",
+    ),
+    Lesson(
+        kind="array indexed by no whole number",
+        raised="TypeError",
+        words=r"Indexer must have integer or boolean type, got indexer with type (?P<type>\w+)",
+        say="An index has to be a whole number or a mask, and in `{code}` it is {type}.",
+        fix="Convert it: `x[i.astype(int)]`.",
+        wrong="x, i = jnp.arange(4.0), jnp.array([1.0])\nx[i]",
+        right="x, i = jnp.arange(4.0), jnp.array([1.0])\nx[i.astype(int)]",
+    ),
+    Lesson(
         kind="out of memory",
         raised="JaxRuntimeError",
         words=r"RESOURCE_EXHAUSTED: Out of memory.*?allocating (?P<bytes>[\d.]+\s?\w+)",

@@ -261,6 +261,9 @@ def custom_calls(evidence: Evidence) -> Iterator[Note]:
     if evidence.costs.textbook:
         named = ", ".join(f"`{target}`" for target in evidence.costs.textbook)
         yield Note(kind="textbook cost", text=f"The cost of {named} is the textbook's, not XLA's.")
+    if evidence.costs.refused:
+        text = f"JAX cannot lower this program, so its cost is unknown: {evidence.costs.refused}"
+        yield Note(kind="not lowered", text=text)
     for target, span in evidence.costs.unknown.items():
         if "callback" not in target:
             yield Note(kind="unknown cost", text=f"The cost of `{target}` is unknown.", span=span)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import inspect
 import itertools
 import keyword
@@ -22,6 +23,8 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.extend
+import jax.numpy as jnp
+import numpy as np
 
 from jaxmagic.analysis import sources
 from jaxmagic.results import Memory, Phase, Span
@@ -210,6 +213,19 @@ def _trace(function: Callable[..., Any], name: str, values: Mapping[str, Any]) -
     return Traced(jax.jit(fresh, keep_unused=True).trace(*values.values()), mark)
 
 
+def leaked(traced: Traced) -> Any:
+    """The first equation that uses a value kept from another trace; None where none does.
+
+    JAX makes such a value an input like any other, and notices only when it is called.
+    """
+    held = getattr(traced.stage, "_consts", ())
+    strays = sum(isinstance(one, jax.core.Tracer) for one in held)
+    jaxpr = opened(traced.stage.jaxpr)
+    own = {id(variable) for variable in jaxpr.invars[:strays]}
+    uses = (one for one in jaxpr.eqns if any(id(variable) in own for variable in one.invars))
+    return next(uses, None)
+
+
 def identifiers(names: Iterable[str]) -> list[str]:
     """A Python identifier for each name, no two alike: JAX prints them, and asks for such."""
     taken: dict[str, None] = {}
@@ -228,6 +244,20 @@ def constants(jaxpr: Any) -> list[Any]:
     for program in [jaxpr, *(part for equation in equations for part in _parts(equation.params))]:
         found |= {id(array): array for array in getattr(program, "consts", ())}
     return list(found.values())
+
+
+def fingerprint(arrays: Iterable[Any]) -> bytes:
+    """Equal for arrays of equal types and elements; what has no elements to read counts as itself."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        try:
+            is_key = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
+            elements = np.ascontiguousarray(jax.random.key_data(array) if is_key else array)
+            digest.update(f"{elements.dtype}{elements.shape}".encode())
+            digest.update(elements.reshape(-1).view(np.uint8).data)
+        except (AttributeError, TypeError, ValueError, RuntimeError):
+            digest.update(str(id(array)).encode())
+    return digest.digest()
 
 
 def _parts(params: Mapping[str, Any]) -> Iterator[Any]:
@@ -422,14 +452,16 @@ class Walked:
     visits: int
 
 
-def walk(jaxpr: Any, places: Places) -> Walked:
+def walk(jaxpr: Any, places: Places, home: Span | None = None) -> Walked:
     """Walk a program, and the programs inside it.
+
+    What was made outside of all that the user wrote (by the `vmap` around a function) is put at `home`.
 
     A program that is used several times from one place is listed once and its count is the sum over
     its uses, so that sharing (of sharing, …) costs nothing.
     """
     tour = _Tour(places)
-    top = tour.visit(jaxpr, _Context(None, "forward"))
+    top = tour.visit(jaxpr, _Context(home, "forward"))
     counts: dict[Hashable, int | None] = dict.fromkeys(tour.uses, 0)
     visits = dict.fromkeys(tour.uses, 0)
     counts[top] = visits[top] = 1

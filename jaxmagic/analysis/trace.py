@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,7 @@ from jaxmagic.analysis import (
     texts,
 )
 from jaxmagic.analysis.costs import Cost, Costs
-from jaxmagic.analysis.explain import explained
+from jaxmagic.analysis.explain import explain_at, explained, shorten
 from jaxmagic.analysis.inputs import Inputs
 from jaxmagic.analysis.pause import collection_paused
 from jaxmagic.analysis.program import Traced, Walked
@@ -59,6 +59,10 @@ from jaxmagic.target import Target
 # A use of a shared program is itself an equation, so that only nesting makes more uses than equations.
 TOO_MANY = 100_000
 MANY_USES = 4
+# Counting the costs of more equations than this takes seconds, most of them XLA's.
+PATIENCE = 10_000
+
+T = TypeVar("T")
 
 
 def trace(function: Callable[..., Any], /, *args: Any, time: bool = False, **kwargs: Any) -> Trace:
@@ -77,10 +81,11 @@ def trace(function: Callable[..., Any], /, *args: Any, time: bool = False, **kwa
     return look(Target(function=function, args=args, kwargs=kwargs), time=time)
 
 
-def look(target: Target, *, grad: bool = False, time: bool = False) -> Trace:
+def look(target: Target, *, grad: bool = False, time: bool = False, patience: int | None = None) -> Trace:
     """What JAX makes of a target; with `grad`, of its value and gradient by every float input.
 
-    With `time`, the compiled program is run a few times under JAX's profiler.
+    With `time`, the compiled program is run a few times under JAX's profiler. The costs of a program of
+    more equations than `patience` are counted when they are asked for (`Trace.counted`).
 
     Raises:
         JaxmagicError: when JAX cannot trace it, with the line of the source and the way out.
@@ -89,7 +94,7 @@ def look(target: Target, *, grad: bool = False, time: bool = False) -> Trace:
     with explained(target), _caught() as caught:
         given, traced, seconds = _trace(target, inputs.take_apart(target), grad=grad)
         with collection_paused():
-            return _read(target, given, traced, seconds, caught, grad=grad, time=time)
+            return _read(target, given, traced, seconds, caught, grad=grad, time=time, patience=patience)
 
 
 def _read(
@@ -101,52 +106,72 @@ def _read(
     *,
     grad: bool,
     time: bool,
+    patience: int | None,
 ) -> Trace:
-    """All that a program tells."""
+    """All that a program tells; its costs when they are asked for, where that would take too long."""
     jaxpr = traced.stage.jaxpr
     places = program.Places(traced.mark)
-    walked = program.walk(jaxpr, places)
-    lowered = Lazy(functools.partial(_lower, traced.stage, walked, target.name))
-    ready = Lazy(lambda: _compile(lowered.get()))
+    walked = program.walk(jaxpr, places, _home(target))
+    lowered = _explained(target, functools.partial(_lower, traced.stage, walked, target.name))
+    ready = _explained(target, lambda: _compile(lowered.get()))
     timing = _timing(ready, walked, jaxpr, given) if time else None
-    spent = _costs(lowered, walked)
-    kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
     codes = _codes(target, places)
     listing = sources.listings(codes, (), target.labels)
-    evidence = notes.Evidence(
-        jaxpr=jaxpr,
-        given=given,
-        steps=walked.steps,
-        costs=spent,
-        codes=codes,
-        function=target.function,
-        made_static=[leaf.path for leaf in given.static if inputs.is_number(leaf.value)],
-        caught=caught,
-    )
     jaxpr_stage, equations = _jaxpr(jaxpr, walked)
     outputs = _outputs(traced, given, grad=grad)
-    names = [one.name for one in outputs]
-    return Trace(
-        name=target.name,
-        inputs=_values(_paths(given), jaxpr.in_avals),
-        outputs=outputs,
-        equations=equations,
-        lines=hotlines.timed(_lines(listing, spent, kept), timing),
-        timing=timing,
-        sources=listing,
-        flops=spent.total.flops,
-        bytes=spent.total.bytes,
-        transcendentals=spent.total.transcendentals,
-        trace_seconds=seconds,
-        device=devices.current(),
-        notes=notes.notes(evidence),
-        gradient=grad,
-        certain=_work(spent.certain) if spent.endless else None,
-        kept=sum(kept.values()) if kept is not None else None,
-        peaks=Lazy(functools.partial(peaks.measure, peaks.device())),
-        stages=_stages(jaxpr_stage, lowered, ready, walked, jaxpr, _paths(given), names),
-        graph=Lazy(functools.partial(_graph, walked, jaxpr, _paths(given), equations, spent)),
-    )
+    paths, names = _paths(given), [one.name for one in outputs]
+    stages = _stages(jaxpr_stage, lowered, ready, walked, jaxpr, paths, names)
+    kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
+    held = Lazy(functools.partial(peaks.measure, peaks.device()))
+
+    def told(spent: Costs, counted: Lazy[Trace] | None = None) -> Trace:
+        evidence = notes.Evidence(
+            jaxpr=jaxpr,
+            given=given,
+            steps=walked.steps,
+            costs=spent,
+            codes=codes,
+            function=target.function,
+            made_static=[leaf.path for leaf in given.static if inputs.is_number(leaf.value)],
+            caught=caught,
+        )
+        return Trace(
+            name=target.name,
+            inputs=_values(paths, jaxpr.in_avals),
+            outputs=outputs,
+            equations=equations,
+            lines=hotlines.timed(_lines(listing, spent, kept), timing),
+            timing=timing,
+            sources=listing,
+            flops=spent.total.flops,
+            bytes=spent.total.bytes,
+            transcendentals=spent.total.transcendentals,
+            trace_seconds=seconds,
+            device=devices.current(),
+            notes=notes.notes(evidence),
+            gradient=grad,
+            certain=_work(spent.certain) if spent.endless else None,
+            kept=sum(kept.values()) if kept is not None else None,
+            peaks=held,
+            captured=Lazy(lambda: program.fingerprint(program.constants(jaxpr))),
+            stages=stages,
+            graph=_later(counted, lambda: _graph(walked, jaxpr, paths, equations, spent)),
+            counted=counted,
+        )
+
+    if patience is None or len(walked.steps) <= patience:
+        return told(_costs(lowered, walked))
+    return told(costs.uncounted(), Lazy(lambda: told(_costs(lowered, walked))))
+
+
+def _later(counted: Lazy[Trace] | None, draw: Callable[[], Graph]) -> Lazy[Graph]:
+    """The graph; where the costs are not counted, that of the trace that has them."""
+
+    def load() -> Graph:
+        drawn = counted.get().graph if counted is not None else None
+        return drawn.get() if drawn is not None else draw()
+
+    return Lazy(load)
 
 
 def _graph(
@@ -186,7 +211,20 @@ def _trace(target: Target, given: Inputs, *, grad: bool) -> tuple[Inputs, Traced
                 raise
             given = given.with_static(needed)
         else:
+            _no_strays(target, traced)
             return given, traced, time.perf_counter() - started
+
+
+def _no_strays(target: Target, traced: Traced) -> None:
+    """Nothing, but for a program that uses a value kept from another trace.
+
+    Raises:
+        JaxmagicError: then, with the lesson about it.
+    """
+    stray = program.leaked(traced)
+    if stray is not None:
+        span = program.Places(traced.mark).span(stray.source_info.traceback)
+        raise explain_at(jax.errors.UnexpectedTracerError("kept from another trace"), target, span)
 
 
 def _plain(given: Inputs) -> Callable[..., Any]:
@@ -299,17 +337,45 @@ def _named(tree: Any) -> tuple[list[str], list[Any]]:
 
 def _codes(target: Target, places: program.Places) -> list[types.CodeType]:
     """The user's functions: the one that is looked at, then those that it calls."""
-    function = inputs.plain(target.function)
-    own = getattr(getattr(function, "__func__", function), "__code__", None)
-    first = [own] if own is not None and program.is_users(own.co_filename) else []
-    return [*first, *(code for code in places.codes.values() if code.co_name != "<module>")]
+    return [*_own(target), *(code for code in places.codes.values() if code.co_name != "<module>")]
+
+
+def _own(target: Target) -> list[types.CodeType]:
+    """The code of the function that is looked at, or of the user's that a library's is wrapped around."""
+    function: Any = inputs.plain(target.function)
+    while function is not None:
+        own = getattr(getattr(function, "__func__", function), "__code__", None)
+        if own is not None and program.is_users(own.co_filename):
+            return [own]
+        function = getattr(function, "__wrapped__", None)
+    return []
+
+
+def _home(target: Target) -> Span | None:
+    """The line that the function begins at."""
+    for code in _own(target):
+        text = linecache.getline(code.co_filename, code.co_firstlineno).rstrip()
+        line, start = code.co_firstlineno, len(text) - len(text.lstrip())
+        if text:
+            return Span(
+                file=code.co_filename,
+                line=line,
+                column=start,
+                end_line=line,
+                end_column=len(text),
+                function=code.co_qualname,
+            )
+    return None
 
 
 def _costs(lowered: Lazy[Any], walked: Walked) -> Costs:
     """What the program costs; unknown where its text is not as expected (another XLA, another backend)."""
     if _explodes(walked):
         return costs.unread("shared programs inside shared programs")
-    text = program.print_unoptimised(lowered.get())
+    try:
+        text = program.print_unoptimised(lowered.get())
+    except Exception as error:  # noqa: BLE001 - a primitive's lowering is anybody's code; the rest is shown
+        return costs.refused(shorten(str(error.__cause__ or error)))
     try:
         module = hlo.read(text)
         span_of = texts.frames_from(module, texts.ends(walked.steps))
@@ -437,6 +503,17 @@ def _stablehlo(lowered: Any, users: frozenset[str]) -> Stage:
     with collection_paused():
         text, links = texts.link_stablehlo(program.print_stablehlo(lowered), users)
     return Stage(name="stablehlo", text=text, links=links, seconds=time.perf_counter() - started)
+
+
+def _explained(target: Target, make: Callable[[], T]) -> Lazy[T]:
+    """What is made later; what JAX says against it comes out explained then too."""
+    named = Target(function=make, name=target.name, labels=target.labels)  # no inputs are held
+
+    def load() -> T:
+        with explained(named):
+            return make()
+
+    return Lazy(load)
 
 
 def _compile(lowered: Any) -> tuple[Any, float]:

@@ -82,7 +82,8 @@ def look_at_stage(call: Call) -> Any:
         if also := next((name for name in ("grad", *_TITLES) if call.request.options[name]), ""):
             raise BadLine(f"`--why` and `--{also}` do not go together.", fix="Ask one after the other.")
         return imported("jaxmagic.analysis.retraces:look")(call.target())
-    trace = look(call)
+    patience = None if call.request.options["costs"] else imported("jaxmagic.analysis.trace:PATIENCE")
+    trace = imported(call.command.analysis)(call.target(), **call.passed(), patience=patience)
     trace.program(call.request.options["stage"])
     if call.request.options["graph"]:
         trace.graph.get()

@@ -40,6 +40,8 @@ def sentence(changes: Changes) -> str:
     """In a few words, such as "against the last run: 3 equations fewer, half the flops"."""
     if changes.same:
         return "same program as before"
+    if changes.captured:
+        return "same equations as before, other values in what they capture"
     told = [part for figure in changes.figures for part in _said(figure)]
     return f"against the last run: {', '.join(told) or 'other equations, the same figures'}"
 
@@ -88,6 +90,8 @@ def blocks(
         return (
             Prose(words=words("Same program as before: every equation, and what goes in and comes out.")),
         )
+    if changes.captured:
+        return (Prose(words=words("Every equation is as before, but a captured array holds other values.")),)
     table = Table(
         columns=(Column(title="", align="left"), Column(title="before"), Column(title="now")),
         rows=tuple(_row(figure) for figure in changes.figures if _known(figure)),

@@ -11,6 +11,7 @@ from jaxmagic.results import Line, Peaks, Phase, Trace, Work
 
 TITLE = "Costs"
 HINT = "measures what the device can do (`--costs`)"
+HINT_UNCOUNTED = "counts them, and measures what the device can do (`--costs`)"
 
 LATER: tuple[Phase, ...] = ("backward", "recomputed")
 
@@ -47,6 +48,9 @@ def remainder(trace: Trace, flops: float, moved: float) -> tuple[str, ...]:
 
 def said(trace: Trace) -> Iterator[Text]:
     """The totals, for the sentence."""
+    if trace.counted is not None:
+        yield Text("costs not counted yet")
+        return
     if trace.certain is not None and trace.flops is None and trace.certain.flops is not None:
         yield strong(f"{units.flop(trace.certain.flops)} + unknown turns")
     else:
@@ -60,6 +64,8 @@ def said(trace: Trace) -> Iterator[Text]:
 
 
 def _columns(trace: Trace) -> tuple[_Column, ...]:
+    if trace.counted is not None:
+        return (_TIME,) if hotlines.known(trace) is not None else ()
     spent = _BY_PASS if passes(trace) else _PLAIN
     return (_TIME, *spent) if hotlines.known(trace) is not None else spent
 
@@ -119,6 +125,8 @@ _BY_PASS = (
 
 def blocks(trace: Trace) -> tuple[Block, ...]:
     """Every line that costs anything, and whether memory or arithmetic bounds it."""
+    if trace.counted is not None:
+        trace = trace.counted.get()
     peaks = trace.peaks.get() if trace.peaks is not None else None
     spent = [line for line in trace.lines if not _is_free(line)]
     table = _table(trace, spent, peaks)

@@ -159,7 +159,8 @@ def _pictures(trace: Trace) -> Iterator[Tab]:
 def _costs(trace: Trace) -> Iterator[Tab]:
     """What each line costs and what bounds it, measured when it is looked at."""
     if trace.peaks is not None:
-        hint = "" if trace.peaks.ready else costs.HINT
+        hint = costs.HINT if trace.counted is None else costs.HINT_UNCOUNTED
+        hint = "" if trace.peaks.ready else hint
         yield Tab(title=costs.TITLE, blocks=Lazy(lambda: costs.blocks(trace)), hint=hint)
 
 
