@@ -123,6 +123,19 @@ def test_jaxport_takes_a_call_or_a_bare_function(scene):
     assert scene.ports == [((f, x), {"k": 3.0}), ((f,), {}), ((scene.shell.user_ns["g"],), {})]
 
 
+def test_jaxport_leaves_the_function_and_its_source_where_asked(scene, monkeypatch):
+    made = SimpleNamespace(function=abs, source="def f_jax(x): ...")
+    monkeypatch.setattr("jaxmagic.port.port", lambda *_, **__: made)
+    cells = []
+    monkeypatch.setattr(scene.shell, "set_next_input", cells.append)
+    carry_out(scene, "jaxport -o f(x)")
+    assert "f_jax" not in scene.shell.user_ns
+    assert cells == []
+    carry_out(scene, "jaxport -o -f f_jax --cell f(x)")
+    assert scene.shell.user_ns["f_jax"] is abs
+    assert cells == [made.source]
+
+
 # -- devices --------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ class Call:
         target: finds what is looked at, from the line or from the body that ran; values by keyword
             stand for the names of that kind in the line's expression.
         keep: gives the user a result under a name.
+        next_cell: puts a text into a new cell below, or on the terminal's next line.
         watch: takes a result that is not finished, and the share that is done; None for nobody.
         contenders: the labelled lines of a race.
         cell: whether it has a body.
@@ -42,6 +43,7 @@ class Call:
     scope: dict[str, Any]
     target: Callable[..., Target]
     keep: Callable[[str, Any], None] = lambda _, __: None
+    next_cell: Callable[[str], None] = lambda _: None
     watch: Watch | None = None
     contenders: Contenders = field(default_factory=Contenders)
     cell: bool = False
@@ -191,7 +193,12 @@ _SECONDS = {"sweep": 10.0}
 def port(call: Call) -> Any:
     """The port of the function; the inputs, where there are some, say what it has to hold for."""
     target = call.target()
-    return imported(call.command.analysis)(target.function, *target.args, **target.kwargs)
+    result = imported(call.command.analysis)(target.function, *target.args, **target.kwargs)
+    if call.request.options["function"]:
+        call.keep(call.request.options["function"], result.function)
+    if call.request.options["cell"]:
+        call.next_cell(result.source)
+    return result
 
 
 # -- devices --------------------------------------------------------------------------------------

@@ -147,5 +147,6 @@ def _call(
         scope=scope,
         target=target,
         keep=shell.user_ns.__setitem__,
+        next_cell=shell.set_next_input,
         cell=ran is not None,
     )

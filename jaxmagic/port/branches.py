@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from jaxmagic.port.desugar import assign, is_whole, like, load, store
 from jaxmagic.port.flow import assigned, blocks, ends, exits, raises, read
@@ -35,9 +37,17 @@ class Branches(Stores):
             return self.block(self._not_raising(node), env)
         for block in blocks(node):
             self._refuse_unseen(block)
-        if self._is_cheap(node, env):
-            return self._selected(node, env)
-        return self._cond(node, env)
+        with self._trusted():
+            return self._selected(node, env) if self._is_cheap(node, env) else self._cond(node, env)
+
+    @contextmanager
+    def _trusted(self) -> Iterator[None]:
+        """Inside a branch that data choose."""
+        outer, self.trusting = self.trusting, True
+        try:
+            yield
+        finally:
+            self.trusting = outer
 
     def _not_raising(self, node: ast.If) -> list[ast.stmt]:
         """The branch that does not raise: compiled code raises nothing, and NumPy's did not."""
@@ -68,7 +78,7 @@ class Branches(Stores):
 
     def _unseen(self, body: list[ast.stmt], *, tried: bool = False) -> ast.stmt | None:
         """The first statement that never ran and whose meaning its text alone does not tell."""
-        if any(self.facts.ran(self.unit, node, tried=tried) for node in body):
+        if any(self.facts.ran(self.unit, node, tried=tried or self.trusting) for node in body):
             return None
         return next((node for node in body if not is_certain(node)), None)
 
@@ -259,8 +269,9 @@ class Branches(Stores):
             chosen = call("jnp.where", test, *(self.plain(v, env) for v in simple))
             return [like(ast.Return(chosen), node)]
         names = sorted(assigned([*ways[0], *ways[1]]) & set(env))
-        then = self._function("then", ways[0], names, env, node)
-        otherwise = self._function("otherwise", ways[1], names, env, node)
+        with self._trusted():
+            then = self._function("then", ways[0], names, env, node)
+            otherwise = self._function("otherwise", ways[1], names, env, node)
         then.origin = node  # type: ignore[attr-defined]
         held = (load(name) for name in names)
         end = ast.Return(call("lax.cond", test, load(then.name), load(otherwise.name), *held))

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from jaxmagic.port.collect import Program
-from jaxmagic.port.flow import raises
+from jaxmagic.port.flow import blocks, raises
 from jaxmagic.port.observe import Facts, Key, Watch, facts_of, watched_run
 
 # How many branches are tried, and how many statements a run may have for that.
-TRIALS, LONGEST = 12, 200_000
+TRIALS, LONGEST = 16, 200_000
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A condition, how it never came out, and what would have run then."""
+    """Statements that did not run, and how the conditions on the way there have to come out."""
 
-    key: Key
-    wanted: bool
+    unit: str
     body: tuple[ast.stmt, ...]
+    way: tuple[tuple[Key, bool], ...]
 
 
 class TooLongError(Exception):
@@ -36,19 +36,15 @@ class TooLongError(Exception):
 
 @dataclass(slots=True)
 class Trial(Watch):
-    """A watch that makes one condition come out as wanted, the first time that it is met."""
+    """A watch that makes conditions come out as wanted, the first time that each is met."""
 
-    target: Key = ()
-    wanted: bool = True
+    wanted: dict[Key, bool] = field(default_factory=dict)
     left: int = 0
     last: Key = ()
 
     def test(self, key: Key, value: Any) -> Any:
         """The condition of an `if`."""
-        if key == self.target:
-            self.target = ()
-            return self.wanted
-        return value
+        return self.wanted.pop(key) if key in self.wanted else value
 
     def count(self, key: Key) -> None:
         """A statement runs, if there is patience left."""
@@ -64,11 +60,11 @@ def explore(program: Program, watch: Watch, run: Callable[[Watch], Any]) -> froz
     tried: set[Branch] = set()
     taken: set[Key] = set()
     while known <= LONGEST and len(tried) < TRIALS:
-        target = next((t for t in _untaken(program, watch) if t not in tried), None)
+        target = next((t for t in _untaken(program, watch, taken) if t not in tried), None)
         if target is None:
             break
         tried.add(target)
-        trial = Trial(target=target.key, wanted=target.wanted, left=2 * known + 1000)
+        trial = Trial(wanted=dict(target.way), left=2 * known + 1000)
         if _gets_through(target, trial, run):
             taken |= _add(watch, trial)
     return frozenset(taken)
@@ -80,20 +76,39 @@ def _gets_through(branch: Branch, trial: Trial, run: Callable[[Watch], Any]) -> 
         with np.errstate(all="ignore"):
             run(trial)
     except Exception:  # noqa: BLE001 the user's code may raise anything where it was not meant to go
-        inside = {(branch.key[0], getattr(n, "key", -1)) for s in branch.body for n in ast.walk(s)}
-        last = (branch.key[0], branch.body[-1].key)  # type: ignore[attr-defined]
-        return last in trial.counts and trial.last not in inside and trial.last[0] == branch.key[0]
+        inside = {(branch.unit, getattr(n, "key", -1)) for s in branch.body for n in ast.walk(s)}
+        last = (branch.unit, branch.body[-1].key)  # type: ignore[attr-defined]
+        return last in trial.counts and trial.last not in inside and trial.last[0] == branch.unit
     return True
 
 
-def _untaken(program: Program, watch: Watch) -> Iterator[Branch]:
-    """Conditions that were met, and how they never came out."""
+def _untaken(program: Program, watch: Watch, taken: set[Key]) -> Iterator[Branch]:
+    """What did not run though a condition was met that decides it: its branches, and what follows an exit."""
     for unit in program.units:
-        for node in ast.walk(unit.node):
-            if isinstance(node, ast.If) and watch.counts.get((unit.name, node.key)):  # type: ignore[attr-defined]
-                for wanted, body in ((True, node.body), (False, node.orelse)):
-                    if body and not raises(body) and not watch.counts.get((unit.name, body[0].key)):  # type: ignore[attr-defined]
-                        yield Branch((unit.name, node.key), wanted, tuple(body))  # type: ignore[attr-defined]
+        yield from _untaken_in(unit.name, unit.node.body, (), watch, taken)
+
+
+def _untaken_in(
+    unit: str, body: list[ast.stmt], way: tuple[tuple[Key, bool], ...], watch: Watch, taken: set[Key]
+) -> Iterator[Branch]:
+    for i, node in enumerate(body):
+        key = (unit, getattr(node, "key", -1))
+        ran = key in watch.counts
+        if not isinstance(node, ast.If):
+            for block in blocks(node):
+                yield from _untaken_in(unit, block, way, watch, taken)
+            continue
+        for wanted, block in ((True, node.body), (False, node.orelse)):
+            there = (*way, (key, wanted))
+            if ran and block and not raises(block) and (unit, block[0].key) not in watch.counts:  # type: ignore[attr-defined]
+                yield Branch(unit, tuple(block), there)
+            yield from _untaken_in(unit, block, there, watch, taken)
+        rest = body[i + 1 :]
+        after = (unit, rest[0].key) if rest else key  # type: ignore[attr-defined]
+        if ran and (after not in watch.counts or after in taken):
+            way = (*way, (key, False))
+            if after not in watch.counts:
+                yield Branch(unit, tuple(rest), way)
 
 
 def _add(watch: Watch, trial: Trial) -> set[Key]:

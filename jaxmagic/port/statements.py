@@ -43,6 +43,8 @@ class Statements(Subscripts):
         self.mapping: set[tuple[str, int]] = set()
         self.body: list[ast.stmt] = []
         self.unchecked: list[int] = []
+        # Inside a branch that data choose, what only a trial ran is known well enough: it is proved apart.
+        self.trusting = False
 
     def block(self, body: list[ast.stmt], env: Env) -> list[ast.stmt]:
         """A lowered block; `env` becomes what holds after it."""
