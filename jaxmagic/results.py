@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib import import_module
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 T = TypeVar("T")
 StageName = Literal["jaxpr", "stablehlo", "hlo"]
@@ -167,9 +167,8 @@ class Line:
         return self.flops / self.bytes if self.flops is not None and self.bytes else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """A piece of a program's text and the source that it came from.
+class Link(NamedTuple):
+    """A piece of a program's text and the source that it came from (one of very many: cheap to make).
 
     Args:
         row: the line of the text, from 0.

@@ -170,15 +170,11 @@ def static_inputs(evidence: Evidence) -> Iterator[Note]:
 
 def unrolled_loops(evidence: Evidence) -> Iterator[Note]:
     """Python loops that became that many copies of their body."""
-    by_line: dict[tuple[str, int], Counter[tuple[Span, str]]] = {}
-    for step in evidence.steps:
-        if step.span is not None:
-            counter = by_line.setdefault((step.span.file, step.span.line), Counter())
-            counter[step.span, step.equation.primitive.name] += 1
+    copies = Counter((step.span, step.equation.primitive.name) for step in evidence.steps)
     for code in evidence.codes:
         for first, last in _loops(code):
-            counts = [n for (file, line), counter in by_line.items() for n in counter.values()
-                      if file == code.co_filename and first <= line <= last]  # fmt: skip
+            counts = [n for (span, _), n in copies.items()
+                      if span and span.file == code.co_filename and first <= span.line <= last]  # fmt: skip
             turns = int(statistics.median(counts)) if counts else 0
             if turns >= FEW_TURNS:
                 yield _unrolled(code.co_filename, first, turns, sum(counts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -53,8 +54,8 @@ def equation_texts(text: str, segments: Sequence[Segment], steps: Sequence[Step]
         key = id(step.equation)
         if key not in told:
             names = (id(step.equation.source_info.traceback), step.equation.primitive.name)
-            waiting = printed.get(names, [])
-            told[key] = waiting.pop(0) if len(waiting) > 1 else (waiting or [_bare(step)])[0]
+            waiting = printed.get(names) or deque([_bare(step)])
+            told[key] = waiting.popleft() if len(waiting) > 1 else waiting[0]
         texts.append(told[key])
     return texts
 
@@ -74,7 +75,7 @@ class _Printed:
         return column == self.column + 2 or (column == self.column and piece.startswith("]"))
 
 
-def _printed(rows: Sequence[str], segments: Sequence[Segment]) -> dict[tuple[int, str], list[str]]:
+def _printed(rows: Sequence[str], segments: Sequence[Segment]) -> dict[tuple[int, str], deque[str]]:
     """Equations of the text by traceback and primitive, in the order in which they start."""
     found: list[_Printed] = []
     open_: list[_Printed] = []
@@ -88,11 +89,11 @@ def _printed(rows: Sequence[str], segments: Sequence[Segment]) -> dict[tuple[int
         else:
             open_.append(_Printed(segment.start, id(segment.traceback), [_INNER.sub("{…}", piece)]))
             found.append(open_[-1])
-    by_key: dict[tuple[int, str], list[str]] = {}
+    by_key: dict[tuple[int, str], deque[str]] = {}
     for equation in found:
         text = " ".join(equation.parts)
         name = _BINDS.match(text)
-        by_key.setdefault((equation.traceback, (name[1] or name[2]) if name else ""), []).append(text)
+        by_key.setdefault((equation.traceback, (name[1] or name[2]) if name else ""), deque()).append(text)
     return by_key
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from jaxmagic.results import Lazy
 
@@ -247,8 +247,7 @@ class SourceLine:
     tone: Tone = "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """Columns `start` to `end` of one row (a row of the source listing, or of the program)."""
 
     row: int

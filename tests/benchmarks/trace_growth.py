@@ -2,10 +2,12 @@
 
     python tests/benchmarks/trace_growth.py [equations …]
 
-"JAX" are its own calls inside a look (trace, print, lower, convert to HLO); "ours" is all else that
-`look`, the page and its first tab take. Processor time, each size in a process of its own, so that none
-pays for the garbage of another. The last column is ours per equation, against the smallest program's:
-1 is linear.
+A look as the magic takes it: the costs of a program of more than 10,000 equations wait. "JAX" are its own
+calls inside a look (trace, print; of small programs lower and convert to HLO, too); "ours" is all else that
+`look`, the page and its first tab take. Processor time, each size in a process of its own, so that none pays
+for the garbage of another. "growth" is ours per equation, against the smallest program's: 1 is linear. The
+last column is all of a look but tracing, against `str(jaxpr)`. Then: what counting the costs takes, 30 levels
+of programs that use the next one twice, and a program that captures 16 MB.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ import jax.numpy as jnp
 
 from jaxmagic.analysis import program, trace
 from jaxmagic.pages.trace import page
+from jaxmagic.results import Trace
 from jaxmagic.target import Target
 
-SIZES = (10_000, 30_000, 100_000)
+SIZES = (12_000, 30_000, 100_000)
 
 
 def unrolled(x: Any, turns: int) -> Any:
@@ -52,28 +55,57 @@ class Clock:
         return timed
 
 
-def measure(equations: int) -> dict[str, float]:
-    """Seconds of JAX's own calls inside a look (trace, print, lower, convert), and of all of it."""
-    clock = Clock()
-    for module, name in (
-        (program, "_trace"),
-        (program, "print_jaxpr"),
-        (program, "print_unoptimised"),
-        (trace, "_lower"),
-    ):
-        setattr(module, name, clock.around(getattr(module, name)))
-    trace.look(Target(function=lambda x: unrolled(x, 1), args=(jnp.ones(128),)))
-    clock.inside, start = 0.0, time.process_time()
-    result = trace.look(Target(function=lambda x: unrolled(x, equations // 4), args=(jnp.ones(128),)))
+def looked(function: Callable[..., Any], x: Any) -> Trace:
+    """The function as the magic looks at it, up to the first tab."""
+    result = trace.look(Target(function=function, args=(x,)), patience=trace.PATIENCE)
     page(result).tabs[0].blocks.get()
-    everything = time.process_time() - start
-    return {"equations": len(result.equations), "jax": clock.inside, "ours": everything - clock.inside}
+    return result
+
+
+def timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    start = time.process_time()
+    result = function()
+    return time.process_time() - start, result
+
+
+def measure(equations: int) -> dict[str, float]:
+    """Seconds of JAX's own calls inside a look, of all of it, of `str(jaxpr)`, and of the costs."""
+    x = jnp.ones(128)
+    looked(lambda x: unrolled(x, 1), x)
+    tracing, others = Clock(), Clock()
+    program._trace = tracing.around(program._trace)
+    trace._lower = others.around(trace._lower)
+    program.print_unoptimised = others.around(program.print_unoptimised)
+    printed: list[Any] = []
+    print_jaxpr = others.around(program.print_jaxpr)
+    program.print_jaxpr = lambda jaxpr, walked: printed.append(jaxpr) or print_jaxpr(jaxpr, walked)
+    everything, result = timed(lambda: looked(lambda x: unrolled(x, equations // 4), x))
+    jax_calls = tracing.inside + others.inside
+    bare = min(timed(lambda: str(printed[0]))[0] for _ in range(3))
+    return {
+        "equations": len(result.equations),
+        "jax": jax_calls,
+        "ours": everything - jax_calls,
+        "beyond": (everything - tracing.inside) / bare,
+        "counting": timed(result.counted.get)[0] if result.counted else 0.0,
+    }
+
+
+def shared(levels: int) -> Callable[..., Any]:
+    """A function that calls one twice that calls one twice …"""
+    function: Callable[..., Any] = jnp.sin
+    for _ in range(levels):
+        function = jax.jit(lambda x, inner=function: inner(x) + inner(x))
+    return function
 
 
 def main(sizes: list[int]) -> None:
     print(f"jax {jax.__version__}\n")
-    print("| equations | JAX's own calls, s | ours, s | ours, µs an equation | growth |")
-    print("|---:|---:|---:|---:|---:|")
+    print(
+        "| equations | JAX's own calls, s | ours, s | ours, µs an equation | growth "
+        "| beyond tracing / `str(jaxpr)` | counting the costs, s |"
+    )
+    print("|---:|---:|---:|---:|---:|---:|---:|")
     first = None
     for size in sizes:
         command = [sys.executable, __file__, "--one", str(size)]
@@ -82,9 +114,12 @@ def main(sizes: list[int]) -> None:
         first = first or each
         print(
             f"| {told['equations']:,} | {told['jax']:.2f} | {told['ours']:.2f} | {each * 1e6:.1f} | "
-            f"{each / first:.2f} |",
+            f"{each / first:.2f} | {told['beyond']:.2f} | {told['counting']:.1f} |",
             flush=True,
         )
+    table, x = jnp.ones((2048, 2048)), jnp.ones(2048)
+    print(f"\n30 levels of sharing: {timed(lambda: looked(shared(30), x))[0]:.2f} s")
+    print(f"a constant of 16 MB: {timed(lambda: looked(lambda x: jnp.sin(table @ x).sum(), x))[0]:.2f} s")
 
 
 if __name__ == "__main__":
