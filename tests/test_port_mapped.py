@@ -364,3 +364,61 @@ def test_a_sum_keeps_its_precision():
     with jax.enable_x64(new_val=True):
         result = jax.jit(made.function)(jax.numpy.array(inputs[0]))
     assert result.dtype == np.float32
+
+
+def sparse_product(bounds, columns, values, x):
+    y = np.empty(bounds.size - 1)
+    for i in range(bounds.size - 1):
+        own = columns[bounds[i] : bounds[i + 1]]
+        y[i] = values[bounds[i] : bounds[i + 1]] @ x[own]
+    return y
+
+
+def sums_of_segments(p, a, s):
+    y = np.zeros(p.size + 2)
+    for i in range(p.size - 1):
+        y[i] = np.sum(s * np.exp(a[p[i] : p[i + 1]]) - 1.0)
+    return y
+
+
+def segments_of(n, most):
+    return np.sort(RNG.integers(0, most, n + 1))
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs"),
+    [
+        (sparse_product, lambda n: (segments_of(n, 30), RNG.integers(0, 8, 30), vec(30), vec(8))),
+        (sums_of_segments, lambda n: (segments_of(n, 20), vec(20), 0.5)),
+    ],
+    ids=lambda v: getattr(v, "__name__", ""),
+)
+def test_sums_over_segments_go_over_the_elements_once(function, inputs):
+    made = port(function, *inputs(12))
+    assert "jax.ops.segment_sum(" in made.source
+    for n in (12, 9, 20):
+        agrees(function, made, inputs(n))
+
+
+def test_segments_that_do_not_ascend_give_no_wrong_number():
+    made = port(sums_of_segments, segments_of(12, 20), vec(20), 0.5)
+    with jax.enable_x64(new_val=True):
+        result = jax.jit(made.function, static_argnames=made.static)(
+            np.array([0, 5, 3, 9] + [9] * 9), vec(20), 0.5
+        )
+    assert np.isnan(np.asarray(result)[:12]).all()
+
+
+def scaled_by_their_sums(p, a):
+    y = np.zeros(p.size - 1)
+    for i in range(p.size - 1):
+        part = a[p[i] : p[i + 1]]
+        y[i] = np.sum(part * part.sum())
+    return y
+
+
+def test_what_is_not_elementwise_is_no_sum_over_segments():
+    inputs = (segments_of(12, 20), vec(20))
+    made = port(scaled_by_their_sums, *inputs)
+    assert "segment_sum" not in made.source
+    agrees(scaled_by_their_sums, made, inputs)

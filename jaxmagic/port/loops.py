@@ -10,10 +10,10 @@ from jaxmagic.port.desugar import load, store
 from jaxmagic.port.flow import assigned, blocks, exits, parts
 from jaxmagic.port.hoist import Hoist, hoisted
 from jaxmagic.port.known import Env, Held, either
-from jaxmagic.port.mapped import Mapped
 from jaxmagic.port.nodes import bind, dtype, made, tuple_of
 from jaxmagic.port.observe import Form
 from jaxmagic.port.ranges import Ranges, inside
+from jaxmagic.port.segments import Segments
 from jaxmagic.port.statements import NOT_CARRIED
 from jaxmagic.port.windows import call
 
@@ -23,7 +23,7 @@ SHORT = 8
 PATIENCE = 400
 
 
-class Loops(Mapped):
+class Loops(Segments):
     """Lowers loops."""
 
     def _for(self, node: ast.For, env: Env) -> list[ast.stmt]:
@@ -47,7 +47,7 @@ class Loops(Mapped):
         """One mapped over its iterations, else one that the compiler rolls, else one written out."""
         kept = dict(env)
         try:
-            mapped = self.mapped(node, env, outer)
+            mapped = self.segmented(node, env) or self.mapped(node, env, outer)
             if mapped is not None:
                 return mapped
         except CannotPort:

@@ -212,13 +212,25 @@ def measure(folder, info, preset, alone, show):
         )
 
 
-def agrees(folder, info, preset):
-    """Port a kernel, which compares the port's results with NumPy's and raises where they differ."""
+def agrees(folder, info, preset, alone):
+    """Port a kernel, which compares the port's results with NumPy's and raises where they differ.
+
+    Returns:
+        what became of its source alone, where that was asked for.
+    """
     started = time.perf_counter()
-    made = port(numpy_kernel(folder, info), *inputs_of(folder, info, preset))
+    args = inputs_of(folder, info, preset)
+    made = port(numpy_kernel(folder, info), *args)
+    took, found = time.perf_counter() - started, ""
+    if alone:
+        with jax.enable_x64(new_val=True):
+            given = [jax.numpy.array(a) if isinstance(a, np.ndarray) else a for a in args]
+            found = str(runs_alone(made, given))
     notes = ",".join(note.kind for note in made.notes)
-    print(f"{info['short_name']:12} equal, in {time.perf_counter() - started:6.2f} s  {notes}", flush=True)
-    return True
+    print(
+        f"{info['short_name']:12} equal, in {took:6.2f} s  {notes}  {found and f'alone: {found}'}", flush=True
+    )
+    return found
 
 
 def runs_alone(made, given):
@@ -258,13 +270,13 @@ def main():
     parser.add_argument("--trace", action="store_true", help="print tracebacks")
     options = parser.parse_intermixed_args()
     signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError("too long")))
-    rows, failed, total, checked = [], [], 0, 0
+    rows, failed, total, checked = [], [], 0, []
     for info in kernels(options.folder, options.kernels):
         total += 1
         signal.alarm(options.limit)
         try:
             if options.check:
-                checked += agrees(options.folder, info, options.preset)
+                checked.append(agrees(options.folder, info, options.preset, options.alone))
                 signal.alarm(0)
                 continue
             rows.append(measure(options.folder, info, options.preset, options.alone, options.show))
@@ -277,9 +289,12 @@ def main():
             continue
         signal.alarm(0)
         print(line(rows[-1]), flush=True)
-    print(f"\nequal {len(rows) + checked} of {total}; failed: {', '.join(failed) or 'none'}")
+    print(f"\nequal {len(rows) + len(checked)} of {total}; failed: {', '.join(failed) or 'none'}")
     if rows:
         print("\n".join(summary(rows)))
+    if options.alone:
+        results = [row.alone for row in rows] + checked
+        print(f"alone, without jaxmagic: equal {results.count('True')} of {total}")
     if options.table:
         print("\n" + "\n".join(table(rows)))
 
@@ -301,8 +316,6 @@ def summary(rows):
     slow = [row.name for row in rows if row.hand is not None and row.over_hand < 0.8]
     yield f"slower than 0.8 of it: {', '.join(slow) or 'none'}"
     yield f"trace and compile: median {statistics.median(compiling):.2f} s, most {max(compiling):.2f} s"
-    if any(row.alone for row in rows):
-        yield f"alone, without jaxmagic: equal {sum(row.alone == 'True' for row in rows)} of {len(rows)}"
 
 
 def table(rows):
