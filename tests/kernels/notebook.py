@@ -145,7 +145,9 @@ def run_notebook(*sources, allow_errors=False):
     return notebook, None
 
 
-def execute(notebook, *, allow_errors=False):
-    """Run a notebook from top to bottom, in place."""
-    client = NotebookClient(notebook, km=manager(AsyncKernelManager), timeout=120, allow_errors=allow_errors)
+def execute(notebook, *, allow_errors=False, folder="."):
+    """Run a notebook from top to bottom, in place, as one that lies in a folder."""
+    at = {"metadata": {"path": str(folder)}}
+    kernels = manager(AsyncKernelManager)
+    client = NotebookClient(notebook, km=kernels, timeout=120, allow_errors=allow_errors, resources=at)
     client.execute(env=environment())
