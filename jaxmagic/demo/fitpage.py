@@ -12,6 +12,7 @@ from jaxmagic.pages.blocks import (
     Bar,
     Cell,
     Chart,
+    Code,
     Column,
     Page,
     Prose,
@@ -33,6 +34,7 @@ FIGURES = {
 }
 BAND = ("the band", fit.curve, fit.sensitivity, fit.reach)
 ERROR = ("the errors", fit.scatter, fit.covariance)
+APART = 5  # years between two points of the still picture, which a notebook keeps
 MOST_BIRTHS = 0.05  # a year for each inhabitant: more than 50 for 1,000 are rarely seen anywhere
 
 
@@ -97,13 +99,10 @@ def _curve(result: Fitted) -> Chart:
     held = Series(
         name="held out", x=_tuple(later.years), y=_tuple(later.counts / 1e6), tone="warn", points=True
     )
-    curve = Series(
-        name="fit, 95 % band",
-        x=_tuple(result.years),
-        y=_tuple(band.people / 1e6),
-        low=_tuple(band.low / 1e6),
-        high=_tuple(band.high / 1e6),
+    x, y, low, high = (
+        _tuple(row[::APART]) for row in (result.years, band.people / 1e6, band.low / 1e6, band.high / 1e6)
     )
+    curve = Series(name="fit, 95 % band", x=x, y=y, low=low, high=high)
     return Chart(
         series=(curve, counts, held) if len(later.years) else (curve, counts),
         x="year",
@@ -126,23 +125,14 @@ def _held_out(result: Fitted) -> Tab:
 
 def _counts(result: Fitted) -> Tab:
     city, band, seen = result.city, result.band, set(result.known.years)
-    curve = [float(band.people[int(year - result.years[0])]) for year in city.years]
-    offs = [people_then / count - 1 for people_then, count in zip(curve, city.counts, strict=True)]
-    widest = max(map(abs, offs))
-    rows: list[tuple[Cell, ...]] = [
-        (
-            *_cells(f"{year:.0f}" if year in seen else f"{year:.0f}, held out"),
-            *_cells(f"{count:,.0f}", f"{people_then:,.0f}", _percent(off)),
-            _bar(off, widest),
-        )
-        for year, count, people_then, off in zip(city.years, city.counts, curve, offs, strict=True)
-    ]
+    lines = ["year     counted       curve    off by"]
+    for year, count in zip(city.years, city.counts, strict=True):
+        people_then = float(band.people[int(year - result.years[0])])
+        held = "" if year in seen else "  held out"
+        off = _percent(people_then / count - 1)
+        lines.append(f"{year:.0f}  {count:10,.0f}  {people_then:10,.0f}  {off:>8}{held}")
     source = city.source or "The counts are as they were given."
-    return tab(
-        "counts",
-        _table(("year", "counted", "curve", "off by", ""), *reversed(rows)),
-        Prose(words=words(source)),
-    )
+    return tab("counts", Prose(words=words(source)), Code(text="\n".join(lines)))
 
 
 def _held_out_in_words(result: Fitted) -> Words:
@@ -231,10 +221,11 @@ def _open(result: Fitted, birth: float) -> Words:
 
 
 def _descent(result: Fitted) -> Tab:
-    losses = tuple(step.loss for step in result.path)
+    path = result.path[:: fit.UNTIL // fit.AT_ONCE]  # as many points as the eye can tell apart
+    losses = tuple(step.loss for step in path)
     off = 100 * math.sqrt(losses[-1])
     chart = Chart(
-        series=(Series(name="loss", x=tuple(float(step.number) for step in result.path), y=losses),),
+        series=(Series(name="loss", x=tuple(float(step.number) for step in path), y=losses),),
         x="step",
         y="loss: mean squared miss",
         alt=f"The loss falls from {losses[0]:.3g} to {losses[-1]:.3g} in {result.path[-1].number:,} steps.",

@@ -11,7 +11,7 @@ import pytest
 from tests.kernels.notebook import execute
 
 TOUR = pathlib.Path(__file__).parents[2] / "examples" / "tour.ipynb"
-LOOKS = ("%jaxpr", "%%jaxpr", "%jaxgrad", "%%jaxgrad", "%jaxbench", "%jaxdevice", "jaxmagic.population(")
+LOOKS = ("%jaxpr", "%%jaxpr", "%jaxgrad", "%%jaxgrad", "%jaxbench", "%jaxdevice", "jaxmagic.population()")
 MOST = 40_000  # characters of static HTML that one result may keep in the notebook
 
 pytestmark = pytest.mark.kernel
