@@ -81,7 +81,7 @@ def _evaluated(call: Call, text: str) -> Any:
 def look_at_stage(call: Call) -> Any:
     """The same, and the asked-for stage made now; with `--why`, what makes JAX trace once more."""
     if call.request.options["why"]:
-        if also := next((name for name in ("grad", *_TITLES) if call.request.options[name]), ""):
+        if also := next((name for name in ("grad", *_TITLES) if call.request.options.get(name)), ""):
             raise BadLine(f"`--why` and `--{also}` do not go together.", fix="Ask one after the other.")
         return imported("jaxmagic.analysis.retraces:look")(call.target())
     patience = None if call.request.options["costs"] else imported("jaxmagic.analysis.trace:PATIENCE")
