@@ -90,6 +90,46 @@ def test_memory_that_data_shares_is_refused(function, k):
         port(function, np.ones(3), k)
 
 
+def exchanged(a, b):
+    a, b = b, a
+    a[1:] *= 2
+
+
+def exchanged_by_a_third(a, b):
+    c = a
+    a = b
+    b = c
+    a[0] = 5
+    b[1] = 7
+    return a
+
+
+def exchanged_in_a_loop(a, b):
+    for _ in range(3):
+        a[1:] = b[:-1] + 1
+        a, b = b, a
+    return a
+
+
+def double(x, y):
+    x[1:] = y[1:] * 2
+
+
+def exchanged_for_a_helper(a, b):
+    double(a, b)
+    b, a = a, b
+    double(a, b)
+
+
+@pytest.mark.parametrize(
+    "function", [exchanged, exchanged_by_a_third, exchanged_in_a_loop, exchanged_for_a_helper]
+)
+def test_the_callers_arrays_under_other_names_are_refused_also_where_they_look_the_same(function):
+    for other in (np.zeros(3), np.ones(3)):
+        with pytest.raises(CannotPort, match=r"handed over|caller.s array"):
+            port(function, np.zeros(3), other)
+
+
 def fresh_in_both(a, k):
     if k[0] > 0:
         w = a * 2

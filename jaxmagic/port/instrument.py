@@ -8,6 +8,8 @@ from typing import Any
 from jaxmagic.port.collect import Unit, dotted, is_constant_module
 from jaxmagic.port.flow import assigned
 
+# What the caller handed over stays in sight under this name, whatever becomes of the parameter's own.
+GIVEN = "__given__"
 SEE, ENTER, END, TOUCH = "__see__", "__enter__", "__end__", "__touch__"
 
 
@@ -30,7 +32,13 @@ class Instrument(ast.NodeTransformer):
     def run(self, tree: ast.FunctionDef) -> ast.FunctionDef:
         """The whole function."""
         self.root = tree
-        tree.body = self.block(tree.body)
+        arguments = tree.args
+        parameters = [a.arg for a in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+        given: list[ast.stmt] = [
+            ast.Assign([ast.Name(GIVEN + name, ast.Store())], ast.Name(name, ast.Load()))
+            for name in parameters
+        ]
+        tree.body = [*given, *self.block(tree.body)]
         tree.decorator_list = []
         return ast.fix_missing_locations(tree)
 

@@ -141,7 +141,7 @@ class Rows:
 
     def _aliases(self, node: ast.stmt, row: Row) -> bool:
         seen = self.facts.aliases.get((self.unit.name, getattr(node, "key", -1)))
-        return seen is None or row.array in seen
+        return seen is None or row.array in seen or any(row.array in others for others in seen.values())
 
     def _is_view(self, value: ast.expr, row: Row) -> bool:
         """Whether a value may be the array's own memory."""

@@ -78,7 +78,7 @@ class Subscripts(Calls):
     def _point(self, found: Index, i: int, part: ast.expr, env: Env) -> None:
         value = self.lower(part, env)
         fact = self.fact(part)
-        if isinstance(part, ast.List):
+        if isinstance(part, ast.List) or (fact.forms and {form.kind for form in fact.forms} == {"list"}):
             value = replace(value, node=call("jnp.array", value.node), ndim=fact.ndim)
         if fact.kind == "b" and not isinstance(part, ast.Constant) and (fact.ndim or value.ndim or 0) > 0:
             if not value.is_plain:

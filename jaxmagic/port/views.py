@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from jaxmagic.port.collect import Unit, dotted, local_names
 from jaxmagic.port.desugar import Names, assign, is_put, like, load, put, store
 from jaxmagic.port.flow import Liveness, blocks, bound, read
+from jaxmagic.port.instrument import GIVEN
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.sharing import Sharing, View
@@ -137,6 +138,7 @@ class Views:
             ):
                 again = assign(other, copy.deepcopy(views[other].value), node)
                 yield again
+        self._refuse_exchanged(node, name, root, seen or frozenset())
         known = {*views.family(root), root}
         for other in sorted((seen or frozenset()) - known - stores(node)):
             if other in self.live.after[id(node)] and name in self.facts_names(node):
@@ -145,6 +147,16 @@ class Views:
                     f"`{other}` and `{name}` are the same memory here, so a change of one changes the other.",
                     f"Make one of them a copy: `{other} = {other}.copy()`.",
                 )
+
+    def _refuse_exchanged(self, node: ast.stmt, name: str, root: str, seen: frozenset[str]) -> None:
+        """Refuse a change of the caller's array that this name is not known to look at."""
+        given = sorted(other.removeprefix(GIVEN) for other in seen if other.startswith(GIVEN))
+        if given and root not in given:
+            raise self.unit.refuse(
+                node,
+                f"`{name}` is the array that was handed over as `{given[0]}`, and is changed in place.",
+                f"Keep one name for each array, or make a copy: `{given[0]}.copy()`.",
+            )
 
     def facts_names(self, node: ast.stmt) -> frozenset[str]:
         """The arrays that a statement was watched changing."""

@@ -33,7 +33,7 @@ import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 # Calls of one function that are kept, and seconds for the author's examples, a port and a file.
-KEPT, EXAMPLES, PATIENCE, FILE = 4, 8, 40, 240
+KEPT, EXAMPLES, PATIENCE, FILE = 4, 6, 30, 150
 
 
 class OutOfTimeError(BaseException):
