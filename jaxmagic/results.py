@@ -467,7 +467,8 @@ class Timing:
         withheld: why there are no shares; "" where there are.
         slowed: how many times longer a call took under the profiler.
         calls: how many were profiled.
-        covered: the share of the calls' time that operations account for; the rest is unknown.
+        covered: the share of the calls' time that operations account for.
+        edges: the share before a call's first operation and after its last; what is left is unknown.
         spots: by expression, the hottest first.
         inclusive: shares by line (file, number), each with all that it calls.
     """
@@ -477,6 +478,7 @@ class Timing:
     slowed: float | None = None
     calls: int = 0
     covered: float = 0.0
+    edges: float = 0.0
     spots: tuple[Spot, ...] = ()
     inclusive: Mapping[tuple[str, int], float] = field(default_factory=dict)
 

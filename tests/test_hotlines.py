@@ -60,6 +60,12 @@ def test_calls_are_swept_one_by_one():
     assert swept(late, Event("a", 210, 220, 220, 0), calls=((0, 100), (200, 300))) == {"a": 20}
 
 
+def test_the_ends_of_a_call_are_what_no_operation_has():
+    events = (Event("a", 10, 30, 60, 0), Event("b", 40, 50, 50, 1), Event("a", 210, 320, 320, 0))
+    recording = Recording(((0, 100), (200, 300), (400, 450)), events, 3)
+    assert profile.edges(recording) == (10 + 40) + (10 + 0) + 50
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcw"), st.integers(0, 99), st.integers(0, 40), st.integers(0, 40)),
@@ -167,6 +173,7 @@ def test_shares_add_up_to_what_is_covered(timed):
     timing = timed.timing
     assert sum(spot.share for spot in timing.spots) == pytest.approx(timing.covered, abs=1e-6)
     assert 0 < timing.covered <= 1
+    assert 0 <= timing.edges <= 1 - timing.covered + 1e-6
     assert sum(line.seconds for line in timed.lines) <= timing.seconds * 1.000001
 
 

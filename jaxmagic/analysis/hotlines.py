@@ -92,6 +92,7 @@ def measure(done: Any, values: Sequence[Any], steps: Sequence[Step]) -> Timing:
         slowed=slowed,
         calls=len(recording.calls),
         covered=min(sum(parts.shares.values()), 1.0),
+        edges=profile.edges(recording) / wall,
         spots=tuple(sorted(_spots(parts), key=lambda spot: -spot.share)),
         inclusive=_inclusive(parts, callers),
     )

@@ -62,8 +62,9 @@ def _about(timing: Timing) -> Iterator[Prose]:
     slowed = f", which made them {timing.slowed:.2f} times slower" if (timing.slowed or 0) > 1.005 else ""
     text = (
         f"{units.counted(timing.calls, 'call')} under JAX's profiler{slowed}; operations account for "
-        f"{units.percent(timing.covered)} of the time, the rest is unknown. Where XLA made one operation of "
-        "several expressions, its time is split among them by a model of their arithmetic."
+        f"{units.percent(timing.covered)} of the time, what JAX does before the first and after the last for "
+        f"{units.percent(timing.edges)}, the rest is unknown. Where XLA made one operation of several "
+        "expressions, its time is split among them by a model of their arithmetic."
     )
     yield Prose(words=words(Text(text, tone="muted")))
 
@@ -113,7 +114,8 @@ def _by_expression(trace: Trace, timing: Timing) -> Table:
     left = (
         ("all other expressions", few, ""),
         ("operations that XLA added", own, "no expression"),
-        ("between operations", 1.0 - timing.covered, "unknown"),
+        ("before the first operation and after the last", timing.edges, "JAX's own work"),
+        ("between operations", 1.0 - timing.covered - timing.edges, "unknown"),
     )
     rest = [
         _row(Spot(span=None, measured=part), timing, words(Text(name, tone="muted")), how)
