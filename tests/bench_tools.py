@@ -37,7 +37,7 @@ class Clock:
         finally:
             self.alarm = None
 
-    def within(self, work, seconds):
+    def within(self, work, seconds, meanwhile):
         with self.cut_off(seconds):
             return work()
 
@@ -47,7 +47,7 @@ class Clock:
             now=self,
             shuffle=shuffle,
             cut_off=self.cut_off if cuts else lambda seconds: nullcontext(),
-            within=self.within if cuts else lambda work, seconds: work(),
+            within=self.within if cuts else lambda work, seconds, meanwhile: work(),
             own_work=lambda: 0.0,
             interruptions=lambda: 0,
             worked=lambda: cores * self.seconds,

@@ -108,3 +108,14 @@ def test_the_settings_of_the_caller_hold():
             )
         )
     assert [str(value) for value in seen] == ["float64", "True", "float32", "ours"]
+
+
+def test_one_is_told_while_it_goes_on():
+    told, go_on = [], threading.Event()
+
+    def meanwhile():
+        told.append(1)
+        go_on.set()
+
+    assert in_background(lambda: go_on.wait(60), meanwhile=meanwhile)
+    assert told

@@ -327,7 +327,7 @@ def test_too_busy_a_machine_is_told_from_what_it_measured(cores, others, jitter,
 
 
 def test_the_race_itself_proves_the_port(monkeypatch):
-    monkeypatch.setattr("jaxmagic.port.drive.proof", lambda *_: pytest.fail("proved twice"))
+    monkeypatch.setattr("jaxmagic.port.drive.proved", lambda *_: pytest.fail("proved twice"))
     assert quick(lambda x: np.sort(x)[::2], np.arange(10.0)[::-1]).agreement.ok
 
 

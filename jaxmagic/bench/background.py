@@ -47,11 +47,15 @@ def doing(words: str) -> Iterator[None]:
         task.doing = before
 
 
-def in_background(work: Callable[[], T], seconds: float = threading.TIMEOUT_MAX) -> T:
+def in_background(
+    work: Callable[[], T],
+    seconds: float = threading.TIMEOUT_MAX,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> T:
     """What `work` returns or raises, done by a thread under the settings that hold here.
 
-    A loop in Python ends when it is broken off; a call into compiled code goes on to its end, and
-    nobody sees its result.
+    `meanwhile` is called now and then. A loop in Python ends when it is broken off; a call into compiled
+    code goes on to its end, and nobody sees its result.
 
     Raises:
         TimeIsUp: it took longer than `seconds`.
@@ -65,6 +69,7 @@ def in_background(work: Callable[[], T], seconds: float = threading.TIMEOUT_MAX)
         while not result.done():  # in short waits, for a long one hears nothing on some systems
             _look_at_the_clock(until)
             wait([result], timeout=min(AGAIN, max(0.0, until - time.perf_counter())))
+            meanwhile()
         return result.result()
     except TimeIsUp as up:
         up.during = task.doing

@@ -31,11 +31,12 @@ from jaxmagic.target import Target
 Watch = Callable[[Benchmark, float], None]
 
 NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
-# Seconds between two reports. Shares of the budget: that the first calls may run over, comparing, and the
-# last turns; that a call which began in time gets before it is broken off; that a side gets after another
-# one's single call has used it all up; below which it is not worth to start one; that is waited for the
-# process to become quiet. Cores that count as quiet.
+# Seconds between two reports, and between those while a first call goes on. Shares of the budget: that
+# the first calls may run over, comparing, and the last turns; that a call which began in time gets before
+# it is broken off; that a side gets after another one's single call has used it all up; below which it is
+# not worth to start one; that is waited for the process to become quiet. Cores that count as quiet.
 CALM = 0.25
+WAITED = 1.0
 OVERRUN = 0.05
 COMPARING = 0.1
 LAST_TURNS = 0.04
@@ -147,7 +148,7 @@ class Course:
             return
         try:
             until = self.tools.now() + seconds
-            self.sides[name] = self.tools.within(make, seconds)
+            self.sides[name] = self.tools.within(make, seconds, self.report_waiting)
             with self.tools.cut_off(max(until - self.tools.now(), LEAST * self.budget)):
                 self.again(name)
         except TimeIsUp as up:
@@ -254,6 +255,11 @@ class Course:
             self.reported = now
             self.watch(self.benchmark(), min(1.0, (now - self.start) / self.budget))
             self.telling = max(self.telling, self.tools.now() - now)
+
+    def report_waiting(self) -> None:
+        """Tell the watcher while a first call goes on; rarely, for telling takes the call's time."""
+        if self.tools.now() - self.reported >= WAITED:
+            self.report()
 
     # -- the result
 

@@ -110,7 +110,8 @@ class Instruments:
         now: the clock, in seconds.
         shuffle: the dice that order the contenders of a batch.
         cut_off: stops what runs longer than some seconds.
-        within: what a piece of work returns, unless it takes longer than some seconds.
+        within: what a piece of work returns, unless it takes longer than some seconds; and something that
+            is called meanwhile.
         own_work: cores that this process keeps busy by itself just now.
         worked: seconds that the cores have worked for this process, threads added up.
         interruptions: how often this process was taken off a core so far, where the system tells.
@@ -120,7 +121,7 @@ class Instruments:
     now: Callable[[], float] = time.perf_counter
     shuffle: Callable[[MutableSequence[Any]], None] = random.shuffle
     cut_off: Callable[[float], AbstractContextManager[None]] = cut_off
-    within: Callable[[Callable[[], Any], float], Any] = in_background
+    within: Callable[[Callable[[], Any], float, Callable[[], None]], Any] = in_background
     own_work: Callable[[], float] = own_work
     worked: Callable[[], float] = time.process_time
     interruptions: Callable[[], int] = interruptions
