@@ -422,3 +422,18 @@ def test_what_is_not_elementwise_is_no_sum_over_segments():
     made = port(scaled_by_their_sums, *inputs)
     assert "segment_sum" not in made.source
     agrees(scaled_by_their_sums, made, inputs)
+
+
+def the_first_places(x, n):
+    y, z = np.ones(12), np.ones((12, 2))
+    for i in range(n):
+        y[i] = x[i] * 2
+        z[i] = x[i]
+    return y, z
+
+
+def test_fewer_iterations_than_before_leave_the_rest_as_it_was():
+    inputs = (vec(12), 12)
+    made = port(the_first_places, *inputs)
+    agrees(the_first_places, made, inputs)
+    agrees(the_first_places, made, (vec(12), 5))

@@ -2,7 +2,8 @@
 
 `port(fn, *args)` reads the source of `fn` and of its helpers, runs it once on copies of the inputs
 to see what its values are, writes it as JAX in the user's own layout, and runs both to compare
-them. One pass a file: collect, observe, desugar, flow, decide, emit, layout (print), prove.
+them. One pass a file: collect, observe, desugar, what makes loops fast (promote, sums, scaled, rows;
+independent, mapped and segments while deciding), decide, emit, layout (print), prove.
 """
 
 from __future__ import annotations

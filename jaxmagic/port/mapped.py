@@ -152,6 +152,7 @@ class _Mapping:
         self.env = env
         self.static = static
         self.whole = whole
+        self.needed: frozenset[str] = frozenset()
         first = next(iter(plan.shares.values()))
         size = (first.fact.shape or ())[first.axis]
         fixed = {name for name, held in env.items() if held.value is None and not held.static}
@@ -174,9 +175,9 @@ class _Mapping:
         names = frozenset(part.name for part in outs)
         self.to.live.block(body, names)
         lowered = self._body(body)
-        needed = Liveness(lowered, names).before
-        step = self._step(lowered, outs, needed)
-        return [step, *self._changed(outs, self._call(step.name, outs, needed))]
+        self.needed = Liveness(lowered, names).before
+        step = self._step(lowered, outs)
+        return [step, *self._changed(outs, self._call(step.name, outs))]
 
     def _body(self, body: list[ast.stmt]) -> list[ast.stmt]:
         inner = dict(self.env)
@@ -196,12 +197,12 @@ class _Mapping:
 
     # -- the function and its call --
 
-    def _taken(self, needed: frozenset[str]) -> list[Part]:
-        return [part for part in self.parts.parts.values() if part.name in needed]
+    def _taken(self) -> list[Part]:
+        return [part for part in self.parts.parts.values() if part.name in self.needed]
 
-    def _counts(self, needed: frozenset[str]) -> bool:
+    def _counts(self) -> bool:
         """Whether an iteration is told its number: it uses it, or nothing else says how many there are."""
-        return self.plan.index in needed or not any(self._is_pinned(part) for part in self._taken(needed))
+        return self.plan.index in self.needed or not any(map(self._is_pinned, self._taken()))
 
     def _is_pinned(self, part: Part) -> bool:
         """Whether the length of a part's axis is the loop's own, at any size."""
@@ -211,9 +212,9 @@ class _Mapping:
         lengths = [f"{part.array}.shape[{part.axis}]", *([f"len({part.array})"] if part.axis == 0 else [])]
         return self.whole and text in lengths
 
-    def _step(self, body: list[ast.stmt], outs: list[Part], needed: frozenset[str]) -> ast.FunctionDef:
-        counts = [self.plan.index] if self._counts(needed) else []
-        parameters = counts + [part.name for part in self._taken(needed)]
+    def _step(self, body: list[ast.stmt], outs: list[Part]) -> ast.FunctionDef:
+        counts = [self.plan.index] if self._counts() else []
+        parameters = counts + [part.name for part in self._taken()]
         end = made(ast.Return(tuple_of([part.name for part in outs])))
         name = self.to.names.new(f"step_{self.plan.index.strip('_')}")
         self.to.loops[name] = (self.to.unit.name, self.node.key)  # type: ignore[attr-defined]
@@ -221,11 +222,11 @@ class _Mapping:
         new.origin = self.node  # type: ignore[attr-defined]
         return new
 
-    def _call(self, name: str, outs: list[Part], needed: frozenset[str]) -> ast.expr:
-        taken = self._taken(needed)
+    def _call(self, name: str, outs: list[Part]) -> ast.expr:
+        taken = self._taken()
         given = [self._given(part) for part in taken]
         axes = [part.out_axis for part in taken]
-        if self._counts(needed):
+        if self._counts():
             given, axes = [self._numbers(outs), *given], [0, *axes]
         words = {"in_axes": axes, "out_axes": [part.out_axis for part in outs]}
         written = {word: _axes(each) for word, each in words.items() if any(each)}
@@ -239,9 +240,15 @@ class _Mapping:
         ends = [self.upper] if zero else [self.lower, self.upper]
         return call("jnp.arange", *map(copy.deepcopy, ends))
 
-    def _cut(self) -> ast.Slice:
-        """The places of the loop along an axis."""
-        if self.whole or not self.static:
+    def _cut(self, part: Part) -> ast.Slice:
+        """The places of the loop along a part's axis: all of it only where it is surely as long.
+
+        What is mapped over has to be as long as the loop, else `jax.vmap` raises: that is relied on for
+        `range(b.shape[0])`, where another length would be a surprise, and not for `range(n)`.
+        """
+        mapped = part.share is None or part.name in self.needed
+        sure = self._is_pinned(part) or (mapped and ".shape[" in ast.unparse(self.plan.upper))
+        if not self.static or (self.whole and sure):
             return ast.Slice()
         zero = isinstance(self.lower, ast.Constant) and self.lower.value == 0
         return ast.Slice(None if zero else copy.deepcopy(self.lower), copy.deepcopy(self.upper))
@@ -253,7 +260,7 @@ class _Mapping:
 
     def _index(self, part: Part) -> ast.expr | None:
         """Where all iterations' parts are in the array; None for all of it."""
-        cut = self._cut()
+        cut = self._cut(part)
         if part.share is not None and part.share.index is not None:
             index: list[ast.expr] = [
                 cut if i == part.axis else self.to.plain(copy.deepcopy(p), self.env)

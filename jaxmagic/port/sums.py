@@ -71,7 +71,8 @@ class _Sum:
             return None
         if ast.unparse(value.left) not in _written(target) or read(value.right) & self.changing:
             return None
-        if self.index in read(target) or not self._is_alike(value):
+        place = read(target.slice) if isinstance(target, ast.Subscript) else frozenset()
+        if place & (self.changing | {self.index}) or not self._is_alike(value):
             return None
         total = self._total(value.right)
         if total is None:
