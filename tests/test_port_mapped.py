@@ -437,3 +437,17 @@ def test_fewer_iterations_than_before_leave_the_rest_as_it_was():
     made = port(the_first_places, *inputs)
     agrees(the_first_places, made, inputs)
     agrees(the_first_places, made, (vec(12), 5))
+
+
+def adds_up_in_double_precision(a):
+    t = np.zeros(1)
+    for i in range(a.shape[0]):
+        t += a[i]
+    return t
+
+
+def test_a_sum_of_single_precision_in_double_stays_a_loop():
+    inputs = (vec(12).astype(np.float32),)
+    made = port(adds_up_in_double_precision, *inputs)
+    assert "fori_loop" in made.source
+    agrees(adds_up_in_double_precision, made, inputs)

@@ -92,8 +92,8 @@ def _plain(
     body = Desugar(unit, facts, names, mutated, returning).block(copy.deepcopy(unit.node).body)
     body = Exits(unit, names).block(body)
     views = Views(unit, facts, body, frozenset(parameters), names, giving)
-    body = Promote(unit, facts, names).block(views.body, {})
-    body = Sums(unit, facts, body).visit(ast.Module(body, [])).body
+    body = Sums(unit, facts, views.body).visit(ast.Module(views.body, [])).body
+    body = Promote(unit, facts, names).block(body, {})
     body = [Scaled(unit, facts).visit(node) for node in body]
     body = Rows(unit, facts, names, body).block(body, {})
     body, held = keep_parameters(unit, body, names)

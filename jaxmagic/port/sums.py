@@ -14,7 +14,7 @@ from jaxmagic.port.collect import Unit
 from jaxmagic.port.desugar import is_put, is_whole, like
 from jaxmagic.port.flow import Liveness, assigned, read
 from jaxmagic.port.nodes import seen_as
-from jaxmagic.port.observe import Facts
+from jaxmagic.port.observe import Fact, Facts
 from jaxmagic.port.ranges import bounds_of, elements_of, is_full_slice
 
 # Loops with fewer iterations are left as they are.
@@ -72,7 +72,7 @@ class _Sum:
         if ast.unparse(value.left) not in _written(target) or read(value.right) & self.changing:
             return None
         place = read(target.slice) if isinstance(target, ast.Subscript) else frozenset()
-        if place & (self.changing | {self.index}) or not self._is_alike(value):
+        if place & (self.changing | {self.index}) or not self._is_alike(value, self._before(node, target)):
             return None
         total = self._total(value.right)
         if total is None:
@@ -82,15 +82,26 @@ class _Sum:
         new.value.right = total
         return new
 
-    def _is_alike(self, value: ast.BinOp) -> bool:
+    def _before(self, node: ast.Assign, target: ast.expr) -> Fact:
+        """What is added to."""
+        assert isinstance(node.value, ast.BinOp)
+        seen = self.facts.of(self.unit, node.value.left)
+        if seen.forms:
+            return seen
+        whole = target.value if isinstance(target, ast.Subscript) else target
+        known = self.facts.of(self.unit, whole)
+        return known if known.forms else self.facts.touched(self.unit, node, ast.unparse(whole))
+
+    def _is_alike(self, value: ast.BinOp, before: Fact) -> bool:
         """Whether what is added has the dtype of what it is added to."""
         kinds = {self.facts.of(self.unit, value.right).dtype} | {
             self.facts.of(self.unit, part).dtype for part in ast.walk(value.right) if self._is_varying(part)
         }
         if len(kinds) != 1 or self.facts.of(self.unit, value.right).kind not in ("f", "c"):
             return False
-        before = self.facts.of(self.unit, value.left)
-        return not before.forms or before.dtype in kinds or before.is_python
+        number = ("bool", "int", "float")
+        fits = [form.dtype in kinds or (not form.dtype and form.kind in number) for form in before.forms]
+        return bool(fits) and all(fits)
 
     def _is_varying(self, node: ast.AST) -> bool:
         return isinstance(node, ast.Subscript) and self.index in read(node)
