@@ -32,7 +32,7 @@ NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
 _LABELS = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "JAX under jit", GRADIENT: "jit with gradient"}
 _IN_SENTENCES = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "jit"}
 # How the obstacle of a side begins that might have run, with more time.
-_TOO_LATE = ("cut off", "not started")
+_TOO_LATE = ("cut off", "not started", "a call of ", "copying the inputs takes ", "the port was cut off")
 # An interval whose ends are this many times apart says nothing.
 UNSTEADY = 1.3
 # One whose ends are this many times apart says on which side, and no more.
