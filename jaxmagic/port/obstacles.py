@@ -91,7 +91,7 @@ def check(unit: Unit) -> None:
 def obstacles(unit: Unit) -> Iterator[tuple[ast.AST, Words]]:
     """Every construct of a unit that has no JAX form."""
     for node in ast.walk(unit.node):
-        words = STATEMENTS.get(type(node)) or _call(unit, node) or _name(unit, node)
+        words = STATEMENTS.get(type(node)) or _call(unit, node) or _name(unit, node) or _import(node)
         if words:
             yield node, words
 
@@ -115,6 +115,14 @@ def _name(unit: Unit, node: ast.AST) -> Words | None:
     if home in LIBRARIES:
         return f"`{ast.unparse(node)}` belongs to {home}, which JAX cannot compile", LIBRARIES[home]
     return None
+
+
+def _import(node: ast.AST) -> Words | None:
+    """An import inside the function."""
+    modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+    home = next((m.split(".")[0] for m in modules if m.split(".")[0] in LIBRARIES), None)
+    return None if home is None else (f"{home} is imported here, which JAX cannot compile", LIBRARIES[home])
 
 
 def _home(value: object) -> str:
