@@ -156,6 +156,26 @@ def over_a_list(a, thresholds):
     return levels
 
 
+@kernel(lambda: [vec(9), mat()])
+def sliding_windows(x, a):
+    smooth = np.lib.stride_tricks.sliding_window_view(x, 3).mean(axis=-1)
+    blocks = np.lib.stride_tricks.sliding_window_view(a + 1, (2, 3))
+    return smooth, blocks, blocks[::2, ::2].sum(axis=(-2, -1))
+
+
+@kernel(lambda: [vec()])
+def loops_in_an_inner_function(x):
+    def series(v):
+        total = 0.0
+        for i in range(3):
+            if i == 1:
+                continue
+            total = total + v * i
+        return total
+
+    return np.array([series(v) for v in x])
+
+
 # -- sizes ----------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from jaxmagic.port import sliding
 from jaxmagic.port.collect import dotted, object_of
 from jaxmagic.port.contractions import REDUCTIONS, Contractions
 from jaxmagic.port.known import Env
@@ -130,6 +131,8 @@ class Calls(Contractions):
             kept = copy.copy(node)
             kept.func = final(name.replace("numpy.", "np."))
             return self._generic_call(kept, env)
+        if name == sliding.NAME:
+            return self._sliding(node, env)
         short = name.rpartition(".")[2]
         args = [self.lower(a, env) for a in node.args]
         if all(value.is_plain for value in args):
@@ -148,6 +151,19 @@ class Calls(Contractions):
         if name == "numpy.linalg.norm" and len(node.args) == 1 and not node.keywords:
             return Value(node=call("jnp.linalg.norm", args[0].filled(ast.Constant(0))), ndim=0)
         raise self.varying(next(a for a, v in zip(node.args, args, strict=True) if not v.is_plain))
+
+    def _sliding(self, node: ast.Call, env: Env) -> Value:
+        """`sliding_window_view(x, sizes)` with a size for each axis."""
+        sizes = (
+            node.args[1].elts
+            if len(node.args) == 2 and isinstance(node.args[1], ast.Tuple)
+            else node.args[1:]
+        )
+        if node.keywords or not sizes or len(sizes) != self.fact(node.args[0]).ndim:
+            text = "This `sliding_window_view` does not give a size for each axis."
+            raise self.unit.refuse(node, text, "Give them all: `sliding_window_view(x, (3, 3))`.")
+        made = sliding.windows(self.plain(node.args[0], env), [self.plain(size, env) for size in sizes])
+        return Value(node=made, ndim=self.fact(node).ndim)
 
     def _plain_numpy_call(self, node: ast.Call, name: str, env: Env) -> Value:
         value = self._generic_call(node, env)

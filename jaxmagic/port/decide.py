@@ -28,6 +28,8 @@ class Eager(Loops):
     so that sizes may depend on data.
     """
 
+    not_inside = (ast.AugAssign,)
+
     def is_static(self, node: ast.expr, env: Env) -> bool:
         """Everything is."""
         return True

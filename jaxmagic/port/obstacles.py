@@ -75,6 +75,9 @@ REWRITTEN = (
     "numpy.ndarray",
     "numpy.ndindex",
     "numpy.ndenumerate",
+    "numpy.lib",
+    "numpy.lib.stride_tricks",
+    "numpy.lib.stride_tricks.sliding_window_view",
 )
 
 

@@ -25,6 +25,9 @@ NOT_CARRIED = ("list", "dict", "tuple", "str", "other", "none")
 class Statements(Subscripts):
     """Lowers the statements of one unit."""
 
+    # What an inner function, which is not rewritten, must not hold.
+    not_inside: tuple[type[ast.stmt], ...] = (ast.For, ast.While, ast.If, ast.AugAssign)
+
     def __init__(
         self,
         unit: Unit,
@@ -137,7 +140,7 @@ class Statements(Subscripts):
     def _functiondef(self, node: ast.FunctionDef, env: Env) -> list[ast.stmt]:
         env[node.name] = Held(static=False)
         if any(
-            is_put(inner) or isinstance(inner, ast.For | ast.While | ast.If | ast.AugAssign)
+            is_put(inner) or isinstance(inner, self.not_inside)
             for inner in ast.walk(node)
             if isinstance(inner, ast.stmt)
         ):
