@@ -201,6 +201,12 @@ def test_the_words(timed):
     assert "calls under JAX's profiler" in told
 
 
+def test_the_faster_half_of_the_calls_counts():
+    calls = ((0, 10), (20, 90), (100, 112), (200, 290), (300, 311))
+    assert hotlines._undisturbed(Recording(calls, (), 0)).calls == ((0, 10), (100, 112), (300, 311))
+    assert hotlines._undisturbed(Recording(calls[:1], (), 0)).calls == calls[:1]
+
+
 def test_a_short_call_has_no_shares():
     found = jaxmagic.trace(lambda x: x + 1, np.ones(3), time=True)
     assert found.timing.withheld == "a call is too short for the profiler (under 50 µs)"

@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,8 @@ from jaxmagic.analysis.program import Step
 from jaxmagic.analysis.state import is_reference
 from jaxmagic.results import Line, Span, Spot, Timing
 
-CALLS = 5  # profiled, where they make no more records than
+CALLS = 5  # without the profiler, before it and after it
+PROFILED = (3, 15)  # calls under it: at least and at most, as many as make no more records than
 MANY_RECORDS = 200_000
 LEAST = 50e-6  # seconds of a call: below, the profiler's own work counts
 MOST_SLOWED = 1.5  # times, by the profiler
@@ -43,6 +44,7 @@ _SLOW |= {"power": 900.0, "atan2": 1900.0, "gather": 30.0}
 _MOVES, _RELAID = ("copy", "transpose"), 20.0
 
 Lines = dict[tuple[str, int], float]
+T = TypeVar("T")
 
 _NAME = re.compile(r"HloModule ([^\s,]+)")
 
@@ -69,8 +71,8 @@ def measure(done: Any, values: Sequence[Any], steps: Sequence[Step]) -> Timing:
     text = program.print_compiled(done)
     found = _NAME.search(text)
     for _ in range(ATTEMPTS):
-        recording = _recorded(call, found[1] if found else "")
-        seconds = statistics.median(before + _plain(call))
+        recording = _undisturbed(_recorded(call, found[1] if found else "", min(before)))
+        seconds = statistics.median(_faster(before + _plain(call), float))
         slowed = statistics.median(end - start for start, end in recording.calls) / 1e9 / seconds
         if slowed < MOST_SLOWED:
             break
@@ -136,11 +138,25 @@ def _plain(call: Callable[[], None]) -> list[float]:
     return found
 
 
-def _recorded(call: Callable[[], None], module: str) -> profile.Recording:
+def _recorded(call: Callable[[], None], module: str, seconds: float) -> profile.Recording:
     """One call first, which tells how many records more of them would make."""
     pilot = profile.record(call, 1, module)
-    more = min(CALLS, MANY_RECORDS // max(pilot.records, 1))
+    least, most = PROFILED
+    wanted = min(most, max(least, int(PATIENCE / seconds)))
+    more = min(wanted, MANY_RECORDS // max(pilot.records, 1))
     return profile.record(call, more, module) if more > 1 else pilot
+
+
+def _undisturbed(recording: profile.Recording) -> profile.Recording:
+    """The faster half of the calls: in the slower ones other programs took part."""
+    kept = _faster(recording.calls, lambda call: call[1] - call[0])
+    return replace(recording, calls=tuple(sorted(kept)))
+
+
+def _faster(times: Iterable[T], seconds: Callable[[T], float]) -> list[T]:
+    """The smaller half."""
+    ordered = sorted(times, key=seconds)
+    return ordered[: (len(ordered) + 1) // 2]
 
 
 # -- from operations to expressions ----------------------------------------------------------------
