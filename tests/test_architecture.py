@@ -39,7 +39,7 @@ HOMES = {
 }
 # Private parts of JAX stay behind the one seam.
 PRIVATE = ("jax._src", "jaxlib")
-SEAM = "analysis/program.py"
+SEAM = "analysis/program/"
 
 
 def modules():
@@ -92,7 +92,7 @@ def test_imports_go_one_way_and_foreign_libraries_stay_home(path):
             allowed = any(here == home or (home.endswith("/") and here.startswith(home)) for home in homes)
             assert allowed or not at_run_time, f"{here} imports {name}"
         if name.startswith(PRIVATE):
-            assert here == SEAM, f"{here} imports {name}: only {SEAM} may"
+            assert here.startswith(SEAM), f"{here} imports {name}: only {SEAM} may"
 
 
 def test_an_import_by_name_is_one_too():

@@ -73,7 +73,7 @@ def measure(equations: int) -> dict[str, float]:
     x = jnp.ones(128)
     looked(lambda x: unrolled(x, 1), x)
     tracing, others = Clock(), Clock()
-    program._trace = tracing.around(program._trace)
+    program.tracing._trace = tracing.around(program.tracing._trace)
     trace._lower = others.around(trace._lower)
     program.print_unoptimised = others.around(program.print_unoptimised)
     printed: list[Any] = []
