@@ -98,6 +98,30 @@ def every_value(a):
     return total + a.flat[3]
 
 
+@kernel(lambda: [vec(), np.array([-1.0])], lambda: [vec(), np.array([1.0])])
+def a_loop_that_data_did_not_enter(x, start):
+    head = x[1:4]
+    left = start[0]
+    while left > 0:
+        head -= left
+        np.multiply(x, 2, x)
+        for i in range(3):
+            x[i] += 1
+        left -= 0.4
+    return head, left
+
+
+@kernel(lambda: [mat(), vec(5)])
+def a_helper_changes_a_row(a, x):
+    first = a[0]
+    shift(a[0], x)
+    return first + a[1]
+
+
+def shift(row, by):
+    row += by
+
+
 # -- checks ---------------------------------------------------------------------------------------
 
 
@@ -239,6 +263,14 @@ BANK = Bank()
 
 
 # -- refused --------------------------------------------------------------------------------------
+
+
+@kernel(lambda: [vec(), 4])
+def a_loop_that_sizes_did_not_enter(x, n):
+    while n < 3:
+        x *= 2
+        n += 1
+    return x
 
 
 @refused("no plain array of numbers", 4)

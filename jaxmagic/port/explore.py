@@ -94,6 +94,8 @@ def _untaken_in(
     for i, node in enumerate(body):
         key = (unit, getattr(node, "key", -1))
         ran = key in watch.counts
+        if isinstance(node, ast.While) and ran and (unit, node.body[0].key) not in watch.counts:  # type: ignore[attr-defined]
+            yield Branch(unit, tuple(node.body), (*way, (key, True)))
         if not isinstance(node, ast.If):
             for block in blocks(node):
                 yield from _untaken_in(unit, block, way, watch, taken)

@@ -58,9 +58,7 @@ class Instrument(ast.NodeTransformer):
         if isinstance(node, ast.While):
             return [*before, *self._while(node)]
         if isinstance(node, ast.If):
-            node.test = ast.Call(
-                ast.Name("__test__", ast.Load()), [self.key(node), self.expression(node.test)], []
-            )
+            node.test = self._test(node, node.test)
             node.body, node.orelse = self.block(node.body), self.block(node.orelse)
             return [*before, node]
         if isinstance(node, ast.FunctionDef):
@@ -85,9 +83,13 @@ class Instrument(ast.NodeTransformer):
 
     def _while(self, node: ast.While) -> list[ast.stmt]:
         names = constant(tuple(sorted(assigned([node]))))
-        node.test = self.expression(node.test)
+        node.test = self._test(node, node.test)
         node.body = [*self.block(node.body), self._look(node, names, END)]
         return [self._look(node, names, ENTER), node]
+
+    def _test(self, node: ast.stmt, test: ast.expr) -> ast.expr:
+        """A condition that a trial may turn."""
+        return ast.Call(ast.Name("__test__", ast.Load()), [self.key(node), self.expression(test)], [])
 
     def _look(self, node: ast.stmt, names: ast.expr, place: str) -> ast.stmt:
         return _call(place, self.key(node), names, _locals())
@@ -185,7 +187,8 @@ def changed(node: ast.stmt) -> list[ast.expr]:
         else []
     )
     for call in calls:
-        found += [arg for arg in [*call.args, *(k.value for k in call.keywords)] if isinstance(arg, ast.Name)]
+        looks = (ast.Name, ast.Subscript, ast.Attribute)
+        found += [arg for arg in [*call.args, *(k.value for k in call.keywords)] if isinstance(arg, looks)]
         if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
             found.append(call.func.value)
     return [f for f in found if _root(f)]

@@ -71,12 +71,13 @@ class Loops(Segments):
         forms = self.fact(node).forms
         return bool(forms) and all(form.kind in ("list", "tuple", "range") for form in forms)
 
-    def _unseen_loop(self, node: ast.For, env: Env) -> ast.stmt:
+    def _unseen_loop(self, node: ast.For | ast.While, env: Env) -> ast.stmt:
         """A loop without iterations when it was watched: another number of them is refused."""
-        if not self.is_static(node.iter, env):
+        head = "iter" if isinstance(node, ast.For) else "test"
+        if not self.is_static(getattr(node, head), env):
             self._refuse_unseen(node.body)
         new = copy.copy(node)
-        new.iter = self.plain(node.iter, env)
+        setattr(new, head, self.plain(getattr(node, head), env))
         new.body = self._branch(node.body, dict(env))
         for name in assigned([node]):
             env[name] = Held(static=False)
@@ -240,6 +241,10 @@ class Loops(Segments):
                 node.orelse[0], "`else` of a loop has no JAX form.", "Test a flag after the loop."
             )
         key = (self.unit.name, getattr(node, "key", -1))
+        if not self.is_static(node.test, env):
+            self._refuse_unseen(node.body)
+        elif self._unseen(node.body) is not None:
+            return [self._unseen_loop(node, env)]
         if (
             self.is_static(node.test, env)
             and self._weight(node) <= PATIENCE
@@ -265,6 +270,10 @@ class Loops(Segments):
                 "`break`, `continue` and `return` in this loop depend on data.",
                 "Put the condition into `while`.",
             )
+        with self._trusted():
+            return self._while_loop(node, env)
+
+    def _while_loop(self, node: ast.While, env: Env) -> list[ast.stmt]:
         carry = sorted(set(self._carry(node)))
         head = self._entry(node, carry, env)
         inner = self._inside(carry, env)

@@ -138,7 +138,7 @@ class Views:
             ):
                 again = assign(other, copy.deepcopy(views[other].value), node)
                 yield again
-        self._refuse_exchanged(node, name, root, seen or frozenset())
+        self._refuse_exchanged(node, name, root)
         known = {*views.family(root), root}
         for other in sorted((seen or frozenset()) - known - stores(node)):
             if other in self.live.after[id(node)] and name in self.facts_names(node):
@@ -148,8 +148,9 @@ class Views:
                     f"Make one of them a copy: `{other} = {other}.copy()`.",
                 )
 
-    def _refuse_exchanged(self, node: ast.stmt, name: str, root: str, seen: frozenset[str]) -> None:
+    def _refuse_exchanged(self, node: ast.stmt, name: str, root: str) -> None:
         """Refuse a change of the caller's array that this name is not known to look at."""
+        seen = self.facts.aliases.get((self.unit.name, getattr(node, "key", -1)), {}).get(name, frozenset())
         given = sorted(other.removeprefix(GIVEN) for other in seen if other.startswith(GIVEN))
         if given and root not in given:
             raise self.unit.refuse(
