@@ -633,7 +633,7 @@ def test_sharing_of_sharing_is_quick_and_counted():
 
 
 def test_many_calls_of_shared_programs_are_not_refused(monkeypatch):
-    monkeypatch.setattr("jaxmagic.analysis.trace.TOO_MANY", 10)
+    monkeypatch.setattr("jaxmagic.analysis.stages.TOO_MANY", 10)
 
     def f(x):
         for _ in range(20):

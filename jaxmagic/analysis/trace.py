@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import functools
 import linecache
-import re
-import time
 import types
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from jaxmagic.analysis import (
+    attempt,
     costs,
     devices,
     graph,
@@ -24,21 +22,20 @@ from jaxmagic.analysis import (
     hotlines,
     inputs,
     notes,
-    optimised,
     passes,
     peaks,
     program,
     sources,
+    stages,
     state,
     texts,
 )
 from jaxmagic.analysis.costs import Cost, Costs
-from jaxmagic.analysis.explain import explain_at, explained, shorten
+from jaxmagic.analysis.explain import explained, shorten
 from jaxmagic.analysis.inputs import Inputs
 from jaxmagic.analysis.pause import collection_paused
 from jaxmagic.analysis.program import Traced, Walked
 from jaxmagic.analysis.state import Outcome
-from jaxmagic.errors import CannotDifferentiate, CannotTrace
 from jaxmagic.results import (
     Equation,
     Graph,
@@ -47,7 +44,6 @@ from jaxmagic.results import (
     Phase,
     Source,
     Span,
-    Stage,
     Timing,
     Trace,
     Value,
@@ -55,14 +51,8 @@ from jaxmagic.results import (
 )
 from jaxmagic.target import Target
 
-# JAX lowers a program that shares programs that share programs … in time 2^depth: not this many.
-# A use of a shared program is itself an equation, so that only nesting makes more uses than equations.
-TOO_MANY = 100_000
-MANY_USES = 4
 # Counting the costs of more equations than this takes seconds, most of them XLA's.
 PATIENCE = 10_000
-
-T = TypeVar("T")
 
 
 def trace(function: Callable[..., Any], /, *args: Any, time: bool = False, **kwargs: Any) -> Trace:
@@ -92,7 +82,7 @@ def look(target: Target, *, grad: bool = False, time: bool = False, patience: in
     """
     linecache.checkcache()
     with explained(target), _caught() as caught:
-        given, traced, seconds = _trace(target, inputs.take_apart(target), grad=grad)
+        given, traced, seconds = attempt.trace(target, inputs.take_apart(target), grad=grad)
         with collection_paused():
             return _read(target, given, traced, seconds, caught, grad=grad, time=time, patience=patience)
 
@@ -112,15 +102,15 @@ def _read(
     jaxpr = traced.stage.jaxpr
     places = program.Places(traced.mark)
     walked = program.walk(jaxpr, places, _home(target))
-    lowered = _explained(target, functools.partial(_lower, traced.stage, walked, target.name))
-    ready = _explained(target, lambda: _compile(lowered.get()))
+    lowered = stages.later(target, functools.partial(stages.lower, traced.stage, walked, target.name))
+    ready = stages.later(target, lambda: stages.compiled_and_timed(lowered.get()))
     timing = _timing(ready, walked, jaxpr, given) if time else None
     codes = _codes(target, places)
     listing = sources.listings(codes, (), target.labels)
-    jaxpr_stage, equations = _jaxpr(jaxpr, walked)
+    jaxpr_stage, equations = stages.jaxpr_stage(jaxpr, walked)
     outputs = _outputs(traced, given, grad=grad)
     paths, names = _paths(given), [one.name for one in outputs]
-    stages = _stages(jaxpr_stage, lowered, ready, walked, jaxpr, paths, names)
+    shown = stages.stages(jaxpr_stage, lowered, ready, walked, jaxpr, paths, names)
     kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
     held = Lazy(functools.partial(peaks.measure, peaks.device()))
 
@@ -154,7 +144,7 @@ def _read(
             kept=sum(kept.values()) if kept is not None else None,
             peaks=held,
             captured=Lazy(lambda: program.fingerprint(program.constants(jaxpr))),
-            stages=stages,
+            stages=shown,
             graph=_later(counted, lambda: _graph(walked, jaxpr, paths, equations, spent)),
             counted=counted,
         )
@@ -185,107 +175,12 @@ def _paths(given: Inputs) -> list[str]:
     return [leaf.path for leaf in given.traced]
 
 
-# -- tracing ---------------------------------------------------------------------------------------
-
-
 @contextmanager
 def _caught() -> Iterator[list[warnings.WarningMessage]]:
     """Python's warnings, kept rather than printed."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         yield caught
-
-
-def _trace(target: Target, given: Inputs, *, grad: bool) -> tuple[Inputs, Traced, float]:
-    """The program, with those Python numbers static that JAX says it has to know."""
-    while True:
-        function = _value_and_grad(target, given) if grad else _plain(given)
-        names = program.identifiers(leaf.path for leaf in given.traced)
-        values = dict(zip(names, (leaf.value for leaf in given.traced), strict=True))
-        started = time.perf_counter()
-        try:
-            traced = program.trace_fresh(function, target.name, values)
-        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError, TypeError) as error:
-            needed = _needed(str(error), dict(zip(names, given.traced, strict=True)))
-            if not needed:
-                raise
-            given = given.with_static(needed)
-        else:
-            _no_strays(target, traced)
-            return given, traced, time.perf_counter() - started
-
-
-def _no_strays(target: Target, traced: Traced) -> None:
-    """Nothing, but for a program that uses a value kept from another trace.
-
-    Raises:
-        JaxmagicError: then, with the lesson about it.
-    """
-    stray = program.leaked(traced)
-    if stray is not None:
-        span = program.Places(traced.mark).span(stray.source_info.traceback)
-        raise explain_at(jax.errors.UnexpectedTracerError("kept from another trace"), target, span)
-
-
-def _plain(given: Inputs) -> Callable[..., Any]:
-    return lambda *values: given.call(*values).plain
-
-
-_DEPENDS = re.compile(r"depends on the values? of the arguments? ([^\n]*)")
-
-
-def _needed(message: str, leaves: Mapping[str, inputs.Leaf]) -> list[str]:
-    """The Python numbers that tracing stumbled over, by JAX's message; all, if it names none."""
-    numbers = {name: leaf.path for name, leaf in leaves.items() if inputs.is_number(leaf.value)}
-    depends = _DEPENDS.search(message)
-    if "concrete" not in message.lower() and "traced array" not in message:
-        return []
-    named = set(re.findall(r"\w+", depends[1])) if depends else set()
-    blamed = [path for name, path in numbers.items() if name in named]
-    return blamed if depends else list(numbers.values())
-
-
-def _value_and_grad(target: Target, given: Inputs) -> Callable[..., Any]:
-    """The value of the function and its gradient by every float input.
-
-    Raises:
-        CannotDifferentiate: when no input is a float, or the result is not one number.
-    """
-    floats = _floats(given)
-    if not floats:
-        raise CannotDifferentiate(
-            f"`{target.name}` has no floating-point input to differentiate by.",
-            fix="Pass floats, such as `1.0` for `1`.",
-        )
-    return jax.value_and_grad(_loss(target, given), argnums=floats, has_aux=True)
-
-
-def _floats(given: Inputs) -> tuple[int, ...]:
-    return tuple(i for i, leaf in enumerate(given.traced) if _is_float(leaf.value))
-
-
-def _is_float(value: Any) -> bool:
-    """Whether a gradient can be taken by a value; JAX takes none by a reference."""
-    kind = value.dtype if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value).dtype
-    return bool(jnp.issubdtype(kind, jnp.floating)) and not state.is_reference(value)
-
-
-def _loss(target: Target, given: Inputs) -> Callable[..., Any]:
-    """The function as value and the rest: of a tuple, the first part is differentiated."""
-
-    def loss(*values: Any) -> Any:
-        outcome = given.call(*values)
-        result = outcome.result
-        value, rest = (result[0], result[1:]) if isinstance(result, tuple) and result else (result, None)
-        if jax.tree_util.all_leaves([value]) and jnp.shape(value) == ():
-            return value, Outcome(rest, outcome.changes).plain
-        kinds = ", ".join(program.type_of(jax.typeof(leaf)) for leaf in jax.tree_util.tree_leaves(result))
-        raise CannotDifferentiate(
-            f"`{target.name}` returns {kinds}, and only a single number has a gradient.",
-            fix=f"Look at a number made of it, such as `{target.name}(…).sum()`.",
-        )
-
-    return loss
 
 
 # -- what is in it ---------------------------------------------------------------------------------
@@ -306,7 +201,7 @@ def _outputs(traced: Traced, given: Inputs, *, grad: bool) -> tuple[Value, ...]:
         return (*_values(*_named(outcome.result)), *_changed(outcome.changes, given), *_written(jaxpr, given))
     (value, rest), slopes = tree
     outcome = Outcome.of(rest)
-    names = [f"∂{given.traced[i].path}" for i in _floats(given)]
+    names = [f"∂{given.traced[i].path}" for i in attempt.floats(given)]
     returned = (*_values(["value"], [value.aval]), *_values(*_named(outcome.result)))
     changed = (*_changed(outcome.changes, given), *_written(jaxpr, given))
     return (*returned, *changed, *_values(names, [slope.aval for slope in slopes]))
@@ -370,7 +265,7 @@ def _home(target: Target) -> Span | None:
 
 def _costs(lowered: Lazy[Any], walked: Walked) -> Costs:
     """What the program costs; unknown where its text is not as expected (another XLA, another backend)."""
-    if _explodes(walked):
+    if stages.explodes(walked):
         return costs.unread("shared programs inside shared programs")
     try:
         text = program.print_unoptimised(lowered.get())
@@ -440,89 +335,6 @@ def _work(cost: Cost) -> Work:
     return Work(flops=cost.flops, bytes=cost.bytes, transcendentals=cost.transcendentals)
 
 
-# -- the stages ------------------------------------------------------------------------------------
-
-
-def _jaxpr(jaxpr: Any, walked: Walked) -> tuple[Stage, tuple[Equation, ...]]:
-    started = time.perf_counter()
-    text, segments = program.print_jaxpr(jaxpr, walked)
-    seconds = time.perf_counter() - started
-    told = texts.equation_texts(text, segments, walked.steps)
-    equations = tuple(
-        Equation(
-            primitive=step.equation.primitive.name,
-            text=line,
-            span=step.span,
-            count=step.count,
-            phase=step.phase,
-        )
-        for step, line in zip(walked.steps, told, strict=True)
-    )
-    links = texts.link_jaxpr(segments, walked.steps)
-    return Stage(name="jaxpr", text=text, links=links, seconds=seconds), equations
-
-
-def _lower(traced: Any, walked: Walked, name: str) -> Any:
-    if _explodes(walked):
-        raise CannotTrace(
-            f"`{name}` holds programs that share programs, level upon level: JAX would write out "
-            f"{walked.visits:,} programs to lower it.",
-            fix="Look at one of the inner functions, or write the repetition as `jax.lax.fori_loop`.",
-        )
-    return traced.lower()
-
-
-def _explodes(walked: Walked) -> bool:
-    """Whether sharing is nested so deep that JAX, which lowers each use, would not come to an end."""
-    return walked.visits > TOO_MANY and walked.visits > MANY_USES * len(walked.steps)
-
-
-def _stages(
-    first: Stage,
-    lowered: Lazy[Any],
-    ready: Lazy[tuple[Any, float]],
-    walked: Walked,
-    jaxpr: Any,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-) -> dict[str, Lazy[Stage]]:
-    """The stages; those that are dear hold what JAX lowered, for the device it was lowered for."""
-    known, users = texts.ends(walked.steps), walked.users
-    tell = functools.partial(
-        optimised.tell, walked=walked, jaxpr=jaxpr, known=known, inputs=inputs, outputs=outputs
-    )
-    return {
-        "jaxpr": Lazy.of(first),
-        "stablehlo": Lazy(lambda: _stablehlo(lowered.get(), users)),
-        "hlo": Lazy(lambda: _hlo(*ready.get(), known, tell)),
-    }
-
-
-def _stablehlo(lowered: Any, users: frozenset[str]) -> Stage:
-    started = time.perf_counter()
-    with collection_paused():
-        text, links = texts.link_stablehlo(program.print_stablehlo(lowered), users)
-    return Stage(name="stablehlo", text=text, links=links, seconds=time.perf_counter() - started)
-
-
-def _explained(target: Target, make: Callable[[], T]) -> Lazy[T]:
-    """What is made later; what JAX says against it comes out explained then too."""
-    named = Target(function=make, name=target.name, labels=target.labels)  # no inputs are held
-
-    def load() -> T:
-        with explained(named):
-            return make()
-
-    return Lazy(load)
-
-
-def _compile(lowered: Any) -> tuple[Any, float]:
-    """The compiled program, and the seconds that it took."""
-    started = time.perf_counter()
-    done = lowered.compile()
-    return done, time.perf_counter() - started
-
-
 def _timing(ready: Lazy[tuple[Any, float]], walked: Walked, jaxpr: Any, given: Inputs) -> Timing:
     """Where the time goes; a program that does more than compute is not run for that."""
     effects = [step.equation.primitive.name for step in walked.steps if _reaches_out(step)]
@@ -536,18 +348,3 @@ def _timing(ready: Lazy[tuple[Any, float]], walked: Walked, jaxpr: Any, given: I
 
 def _reaches_out(step: Any) -> bool:
     return step.equation.primitive.name in notes.CALLBACKS
-
-
-def _hlo(compiled: Any, seconds: float, known: texts.Ends, tell: Callable[[Any], optimised.Told]) -> Stage:
-    with collection_paused():
-        text, links = texts.link_hlo(program.print_optimised(compiled), known)
-        told = tell(compiled)
-    return Stage(
-        name="hlo",
-        text=text,
-        links=links,
-        seconds=seconds,
-        memory=told.memory,
-        notes=told.notes,
-        made=told.made,
-    )

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxmagic.analysis import program, trace
+from jaxmagic.analysis import program, stages, trace
 from jaxmagic.pages.trace import page
 from jaxmagic.results import Trace
 from jaxmagic.target import Target
@@ -74,7 +74,7 @@ def measure(equations: int) -> dict[str, float]:
     looked(lambda x: unrolled(x, 1), x)
     tracing, others = Clock(), Clock()
     program.tracing._trace = tracing.around(program.tracing._trace)
-    trace._lower = others.around(trace._lower)
+    stages.lower = others.around(stages.lower)
     program.print_unoptimised = others.around(program.print_unoptimised)
     printed: list[Any] = []
     print_jaxpr = others.around(program.print_jaxpr)
