@@ -6,8 +6,10 @@ import pytest
 
 from jaxmagic.bench import race as bench
 from jaxmagic.bench.instruments import interruptions
+from jaxmagic.bench.sampling import Mark
+from jaxmagic.bench.undisturbed import chosen
 
-from .bench_tools import Clock
+from .bench_tools import Clock, record
 
 
 class Busy:
@@ -55,6 +57,31 @@ def test_where_the_core_is_always_taken_all_samples_count():
     result = machine.race(three=machine.worker(0.003), one=machine.worker(0.001))
     assert not any(side.left_out for side in result.contenders.values())
     assert result.contenders["one"].typical == pytest.approx(0.006)
+
+
+def marked(*marks):
+    """A record of five batches of the same samples: the cores that each had, negative where disturbed."""
+    made = record(lambda: None, 0.001)
+    for _ in range(5):
+        made.batches.append([float(place) for place in range(len(marks))])
+        made.marks.append([Mark(took=1.0, worked=abs(cores), disturbed=cores < 0) for cores in marks])
+    return made
+
+
+def counted(*marks):
+    return chosen([marked(*marks)])["a"].batches[0]
+
+
+def test_a_sample_that_waited_for_a_core_does_not_count():
+    assert counted(1.9, 1.2, 1.9, -1.9) == (0.0, 2.0)
+
+
+def test_where_nobody_took_a_core_none_waited_for_one():
+    assert counted(1.9, 1.2, 1.9) == (0.0, 1.0, 2.0)
+
+
+def test_who_sleeps_waits_for_no_core():
+    assert counted(0.3, 0.01, 0.2, -0.1) == (0.0, 1.0, 2.0)
 
 
 def test_where_the_system_does_not_tell_all_samples_count():

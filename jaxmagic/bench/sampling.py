@@ -78,6 +78,11 @@ class Mark:
     worked: float
     disturbed: bool
 
+    @property
+    def cores(self) -> float:
+        """Cores that worked, on average."""
+        return self.worked / self.took if self.took > 0 else 0.0
+
 
 @dataclass(slots=True, kw_only=True)
 class Record:
