@@ -17,8 +17,8 @@ def test_the_quantile_is_numpys(values, share):
     assert quantile(values, share) == pytest.approx(np.quantile(values, share), rel=1e-12)
 
 
-def test_the_typical_time_is_the_low_quarter_of_all_samples():
-    assert typical([[1.0, 2.0], [3.0, 4.0, 5.0]]) == 2.0
+def test_the_typical_time_is_the_low_tenth_of_all_samples():
+    assert typical([[1.0, 2.0], [3.0, 4.0, 5.0]]) == pytest.approx(1.4)
     assert typical([[], []]) is None
 
 
@@ -36,7 +36,8 @@ def test_the_interval_is_yuens_for_the_logarithms():
     error = winsorised.std(ddof=1) * math.sqrt(8) / 6
     reach = math.hypot(2.571 * error, 0.005)
     interval = spread([[figure] for figure in figures])
-    assert interval.low == pytest.approx(math.exp(kept.mean() - reach))
+    assert interval.estimate < math.exp(kept.mean() - reach)  # and the interval reaches down to it
+    assert interval.low == interval.estimate
     assert interval.high == pytest.approx(math.exp(kept.mean() + reach))
 
 
