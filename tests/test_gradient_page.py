@@ -216,6 +216,24 @@ def test_the_jacobian_of_several_outputs_by_several_inputs_is_one_matrix():
     assert heat.column_names == ("a", "b[0]", "b[1]")
 
 
+def test_a_large_jacobian_is_shown_by_stretches():
+    value = np.zeros((200, 60))
+    value[199, 59], value[0, 1] = -7.0, 3.0
+    leaf = partial("x", value, np.ones(60), rows=1)
+    page = compose(gradient(leaf, value=np.ones(200), output=Value(name="f", type="f32[200]")))
+    heat = next(block for block in blocks(page) if isinstance(block, Heat))
+    assert (len(heat.values), len(heat.values[0])) == (48, 48)
+    assert heat.values[-1][-1] == -7.0
+    assert heat.values[0][0] == 3.0
+    assert (heat.row_names[0], heat.column_names[-1]) == ("population[0 … 4]", "x[59]")
+    assert heat.alt.endswith("of each stretch of rows and columns the number farthest from zero")
+
+
+def test_a_higher_derivative_of_one_number_is_said():
+    said = plain(compose(gradient(partial("x, x, x", -0.5, 1.0, by=("x",) * 3), order=3)).say)
+    assert said == "population = 1,303,000. Its third derivative by x is −0.5000."
+
+
 def test_third_derivatives_of_numbers_show_each_mixture_once_and_a_picture_in_their_own_sizes():
     names = ("x", "y")
     values = {("x", "x", "y"): 2.0}

@@ -73,6 +73,10 @@ def _what(result: FiguredGradient) -> str:
     return {1: "Jacobian", 2: "second derivatives"}.get(result.order, f"derivatives of order {result.order}")
 
 
+def _nth(order: int) -> str:
+    return {2: "second", 3: "third"}.get(order, units.ordinal(order))
+
+
 def _by_whom(result: FiguredGradient) -> tuple[str | Text, ...]:
     names = list(result.partials)
     shown = units.listed(names[:4]) if len(names) <= 4 else f"{units.counted(len(names), 'input')}"
@@ -81,6 +85,10 @@ def _by_whom(result: FiguredGradient) -> tuple[str | Text, ...]:
 
 def _sensitive(result: FiguredGradient) -> tuple[str | Text, ...]:
     """What moves the value most, in the words of whoever turns that knob."""
+    if result.order > 1 and len(result.leaves) == 1 and not result.leaves[0].value.ndim:
+        [leaf] = result.leaves
+        told = f"Its {_nth(result.order)} derivative by {leaf.by[0]} is "
+        return told, strong(units.figure(float(leaf.value), 4)), "."
     if result.order > 1:
         return (f"Its {_what(result)}", *_by_whom(result), ".")
     if result.curve is not None and len(result.leaves) == 1:

@@ -14,7 +14,8 @@ from jaxmagic.pages.blocks import Block, Column, Heat, Prose, Table, Text, stron
 from jaxmagic.pages.figures import Figured, FiguredGradient
 from jaxmagic.pages.verdicts import MOST_ROWS, mark, of
 
-MOST_CELLS = 48  # rows and columns of a heat map; what is larger is shown by its figures
+MOST_CELLS = 48  # rows and columns of a heat map; of what is larger, stretches of both
+MOST_NUMBERS = 4_000_000  # of a matrix that is looked at; a larger one is told by its figures
 MOST_ENTRIES = 12  # of a table of the largest
 SIGNS = {1: "∂", 2: "∂²", 3: "∂³"}
 
@@ -160,19 +161,38 @@ def _matrix(leaf: Figured, result: FiguredGradient) -> list[Block]:
 
 
 def _picture(leaf: Figured, result: FiguredGradient, title: str) -> Heat | None:
-    """As rows and columns, if it is small enough to look at."""
+    """As rows and columns, or as stretches of them."""
     value = np.asarray(leaf.value)
-    if not 1 < value.size <= MOST_CELLS**2:
+    if not 1 < value.size <= MOST_NUMBERS:
         return None
     split = leaf.rows or (_split(leaf) if value.ndim > 1 else 0)
     down, across = value.shape[:split], value.shape[split:]
-    if max(math.prod(down), math.prod(across)) > MOST_CELLS:
-        return None
     row = leaf.output or result.name if leaf.rows else leaf.by[0] if leaf.by else leaf.path
     column = leaf.by[-1] if leaf.by else leaf.path
     grid = value.astype(np.float64).reshape(math.prod(down), -1)
     alt = f"{title}: {figures(leaf)}"
+    if max(grid.shape) > MOST_CELLS:
+        return _pooled(grid, (row, column), alt)
     return _heat(grid, _named(row, down), _named(column, across), (row, column), alt)
+
+
+def _pooled(grid: npt.NDArray[np.float64], axes: tuple[str, str], alt: str) -> Heat:
+    """A large matrix by stretches of rows and columns: of each the number farthest from zero."""
+    places = [np.array_split(np.arange(size), min(size, MOST_CELLS)) for size in grid.shape]
+    starts = [[int(part[0]) for part in parts] for parts in places]
+    low, high = (
+        reach.reduceat(reach.reduceat(grid, starts[0], axis=0), starts[1], axis=1)
+        for reach in (np.minimum, np.maximum)
+    )
+    rows, columns = (
+        [_stretch(axis, part) for part in parts] for axis, parts in zip(axes, places, strict=True)
+    )
+    told = f"{alt}; of each stretch of rows and columns the number farthest from zero"
+    return _heat(np.where(-low > high, low, high), rows, columns, axes, told)
+
+
+def _stretch(name: str, part: npt.NDArray[np.int64]) -> str:
+    return f"{name}[{part[0]}]" if len(part) == 1 else f"{name}[{part[0]} … {part[-1]}]"
 
 
 def _split(leaf: Figured) -> int:
