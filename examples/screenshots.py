@@ -71,8 +71,8 @@ def wave(a, t):
 def wave(a, t):
     return a * jnp.sin(t) * jnp.exp(-t / 5)""",
     "tree": """%%jaxgrad --wrt params loss(params, jnp.ones((4, 32)))
-keys = jax.random.split(jax.random.key(0), 5)
-params = {f"layer {i}": {"kernel": 0.04 * jax.random.normal(key, (32, 32)), "bias": jnp.zeros(32)}
+keys = jax.random.split(jax.random.key(0), 6)
+params = {f"layer {i}": {"kernel": 0.03 * jax.random.normal(key, (32, 32)), "bias": jnp.zeros(32)}
           for i, key in enumerate(keys)}
 def loss(params, x):
     for layer in params.values():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_NAMES = 24  # of rows or columns that stand beside a picture
+MOST_NAMES, FEW = 24, 6  # of rows or columns that stand beside a picture; so many where there are more
 ARROWS = 13  # across and down
 LEVELS = 12
 COLOURS = 96
@@ -31,7 +31,7 @@ def heat(drawn: Heat) -> str:
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    down, across = _size(drawn)
+    down, _ = _size(drawn)
     with matplotlib.style.context(["default", SETTINGS]):
         size = (wide(drawn) / 96, 3.0 if not _names(drawn) else min(max(0.24 * down + 0.8, 1.2), 6.0))
         figure = Figure(figsize=size, layout="constrained", dpi=144)
@@ -40,11 +40,11 @@ def heat(drawn: Heat) -> str:
         axes.set_xlabel(visible(drawn.columns))
         axes.set_ylabel(visible(drawn.rows))
         _whole_ticks(axes)
-        if 0 < len(drawn.column_names) <= MOST_NAMES:
-            steep = sum(map(len, drawn.column_names)) > 60
-            axes.set_xticks(range(across), _shown(drawn.column_names), rotation=90 if steep else 0)
-        if 0 < len(drawn.row_names) <= MOST_NAMES:
-            axes.set_yticks(range(down), _shown(drawn.row_names))
+        if drawn.column_names:
+            places, names = _labels(drawn.column_names)
+            axes.set_xticks(places, names, rotation=90 if sum(map(len, names)) > 60 else 0)
+        if drawn.row_names:
+            axes.set_yticks(*_labels(drawn.row_names))
         return uri(figure, "png")
 
 
@@ -67,9 +67,12 @@ def _names(drawn: Heat) -> bool:
     return 0 < max(len(drawn.row_names), len(drawn.column_names)) <= MOST_NAMES
 
 
-def _shown(names: Sequence[str]) -> list[str]:
-    shown = map(visible, names)
-    return [name if len(name) <= 24 else f"{name[:23]}…" for name in shown]
+def _labels(names: Sequence[str]) -> tuple[list[int], list[str]]:
+    """Which rows or columns are named, and how."""
+    last = len(names) - 1
+    places = [round(i * last / (FEW - 1)) for i in range(FEW)] if last >= MOST_NAMES else [*range(last + 1)]
+    shown = [visible(names[place]) for place in places]
+    return places, [name if len(name) <= 24 else f"{name[:23]}…" for name in shown]
 
 
 def _shades(drawn: Heat) -> Any:
