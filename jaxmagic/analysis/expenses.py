@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,29 +15,36 @@ import numpy as np
 from jaxmagic.analysis import program
 from jaxmagic.analysis.derivatives import Function, Mode, Run, derivative, point, quiet
 from jaxmagic.analysis.repeat import CannotRepeatError, repeating
-from jaxmagic.results import Expense
+from jaxmagic.results import Expense, Lazy
 
 BUDGET = 1.0  # seconds of measuring
 FEWEST, MOST = 3, 200  # rounds
 MOST_PASSES = 256  # beyond, one pass is measured and multiplied
 
 
-def expenses(run: Run) -> tuple[Expense, ...]:
-    """Of the function, and of its first derivative in reverse and in forward mode."""
+def expenses(run: Run) -> Lazy[tuple[Expense, ...]]:
+    """Of the function, and of its first derivative in reverse and in forward mode, when they are asked for.
+
+    Until then the function and its inputs are kept, and nothing that was computed.
+    """
     function = Function(run.target, run.inputs, run.choice.active)
-    points = [jnp.asarray(point(leaf)) for leaf in run.active]
-    fixed = [run.inputs.leaves[i].value for i in function.fixed]
     [device, *_] = run.plain[0].devices()
+    return Lazy(functools.partial(_expenses, function, run.outputs.size, device))
+
+
+def _expenses(function: Function, outputs: int, device: Any) -> tuple[Expense, ...]:
+    leaves = function.inputs.leaves
+    points = [jnp.asarray(point(leaves[i])) for i in function.active]
+    fixed = [leaves[i].value for i in function.fixed]
+    passes = {"function": 1, "reverse": outputs, "forward": sum(np.size(one) for one in points)}
     with jax.default_device(device), quiet(), program.afresh():
-        ways = [_way(mode, function, points, fixed, run) for mode in ("function", "reverse", "forward")]
+        ways = [_way(way, function, points, fixed, many) for way, many in passes.items()]
         seconds = _timed([call for _, call in ways], points, fixed)
     return tuple(_filled(one, second) for (one, _), second in zip(ways, seconds, strict=True))
 
 
-def _way(way: Any, function: Function, points: Any, fixed: Any, run: Run) -> tuple[Expense, Any]:
+def _way(way: Any, function: Function, points: Any, fixed: Any, passes: int) -> tuple[Expense, Any]:
     """What is known without running it, and the compiled program; None where it has none."""
-    inputs, outputs = sum(np.size(one) for one in points), run.outputs.size
-    passes = {"function": 1, "reverse": outputs, "forward": inputs}[way]
     one = passes > MOST_PASSES
     try:
         with repeating():

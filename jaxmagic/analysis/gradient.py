@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from jaxmagic.analysis.leaves import read, refuse_types, typed
 from jaxmagic.analysis.remarks import remarks
 from jaxmagic.analysis.trust import Report, check
 from jaxmagic.errors import CannotDifferentiate
-from jaxmagic.results import Check, Gradient, Lazy, Note, Partial, Value
+from jaxmagic.results import Check, Gradient, Note, Partial, Value
 from jaxmagic.target import Target
 
 
@@ -111,7 +110,7 @@ def derive(
         ),
         curve=drawn,
         field=field(done),
-        expenses=Lazy(functools.partial(expenses, done)) if order == 1 else None,
+        expenses=expenses(done) if order == 1 else None,
     )
 
 
