@@ -40,6 +40,17 @@ def test_squares_that_overflow_float32():
     assert found.broken == 0.0
 
 
+@pytest.mark.parametrize("size", [96 * 4, 96 * LARGE // 32])
+def test_a_strip_holds_the_farthest_of_each_stretch(size):
+    value = np.ones(size)
+    value[size // 96 + 1], value[-1], value[0] = -3.0, np.inf, 2.0
+    strip = figures(value).strip
+    assert len(strip) == 96
+    assert strip[:3] == (2.0, -3.0, 1.0)
+    assert math.isnan(strip[-1])
+    assert figures([1.0, -2.0, np.nan]).strip[:2] == (1.0, -2.0)
+
+
 def test_no_elements():
     found = figures(np.zeros((0, 3)))
     assert (found.effect, found.norm, found.low, found.high, found.zeros) == (0.0, 0.0, None, None, None)

@@ -40,17 +40,19 @@ class Precision:
         eps: the relative rounding error of one operation.
         floor: relative differences up to this are rounding in the derivative itself.
         clear: a relative difference has to be larger than this to be called wrong.
+        sure: what was allowed may be no more than this for a claim to be called right.
         rungs: how many steps the ladder has, and how many more it gets when in doubt.
     """
 
     eps: float
     floor: float
     clear: float
+    sure: float
     rungs: tuple[int, int]
 
 
-FLOAT64 = Precision(eps=2.3e-16, floor=1e-7, clear=1e-6, rungs=(12, 7))
-FLOAT32 = Precision(eps=1.2e-7, floor=2e-3, clear=2e-2, rungs=(8, 2))
+FLOAT64 = Precision(eps=2.3e-16, floor=1e-7, clear=1e-6, sure=2e-3, rungs=(12, 7))
+FLOAT32 = Precision(eps=1.2e-7, floor=2e-3, clear=2e-2, sure=2e-2, rungs=(8, 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +172,7 @@ def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision) -> M
     size = float(max(np.abs(above).max(), np.abs(below).max(), abs(center)))
     rounding = precision.eps * size
     corner = _corner(h, left, right, rounding, size)
-    kinked = _at_corner(claim, *corner) if corner else None
+    kinked = _at_corner(claim, *corner, left, right) if corner else None
     if kinked is not None and kinked.finding != "wrong":
         return kinked
     if np.all(above == center) and np.all(below == center):
@@ -221,11 +223,15 @@ def _quantum(h: Floats, above: Floats, below: Floats, center: float, claim: floa
     return float(moves[moves > 0].min()) if frozen.any() else 0.0
 
 
-def _at_corner(claim: float, finding: Finding, left: float, right: float) -> Measured:
-    """At a kink any slope between the two sides is a fair answer."""
+def _at_corner(
+    claim: float, finding: Finding, left: float, right: float, lefts: Floats, rights: Floats
+) -> Measured:
+    """At a kink any slope between the two sides is a fair answer, also if the smallest steps lose a side."""
     low, high = sorted((left, right))
     margin = 1e-3 * min(high - low, 1.0 + abs(claim))
-    fair = finding == "jump" or low - margin <= claim <= high + margin
+    between = (claim >= np.minimum(lefts, rights) - margin) & (claim <= np.maximum(lefts, rights) + margin)
+    seen = bool(np.any(between[2:] & between[1:-1] & between[:-2]))
+    fair = finding == "jump" or low - margin <= claim <= high + margin or seen
     middle = (left + right) / 2
     return Measured(
         finding=finding if fair else "wrong", claim=claim, estimate=middle, left=left, right=right
@@ -246,7 +252,12 @@ def _verdict(
     safe = np.where(scale > 0, scale, 1.0)
     best = int(np.argmin(np.where(good, allowed / safe, np.inf)))
     other_story = np.abs(estimate - estimate[best]) > allowed
-    agree = good & (off <= allowed) & (other_story | (off[best] <= allowed[best]))
+    agree = (
+        good
+        & (off <= allowed)
+        & (allowed <= precision.sure * safe)
+        & (other_story | (off[best] <= allowed[best]))
+    )
     if agree.any():
         chosen = best if agree[best] else int(np.argmin(np.where(agree, off / safe, np.inf)))
         return _said("ok", chosen, claim, estimate, off / safe, allowed / safe)
