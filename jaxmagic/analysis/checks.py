@@ -51,7 +51,7 @@ class Precision:
     rungs: tuple[int, int]
 
 
-FLOAT64 = Precision(eps=2.3e-16, floor=1e-7, clear=1e-6, sure=2e-3, rungs=(12, 7))
+FLOAT64 = Precision(eps=2.3e-16, floor=1e-7, clear=1e-6, sure=4e-3, rungs=(12, 7))
 FLOAT32 = Precision(eps=1.2e-7, floor=2e-3, clear=2e-2, sure=2e-2, rungs=(8, 2))
 
 
