@@ -1,6 +1,7 @@
 """Names that are the same memory on one way through a function and not on another: refused, never guessed."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -128,6 +129,36 @@ def test_the_callers_arrays_under_other_names_are_refused_also_where_they_look_t
     for other in (np.zeros(3), np.ones(3)):
         with pytest.raises(CannotPort, match=r"handed over|caller.s array"):
             port(function, np.zeros(3), other)
+
+
+def reads_what_a_loop_changes(a):
+    g = lambda i: a[i] * 2  # noqa: E731 as people write it
+    total = 0.0
+    for i in range(1, len(a)):
+        a[i] = g(i - 1)
+        total += a[i]
+    return total
+
+
+def reads_a_number_that_a_loop_changes(a):
+    c = 1.0
+
+    def scaled(v):
+        return v * c
+
+    for i in range(len(a)):
+        c = c + scaled(a[i])
+    return c
+
+
+@pytest.mark.parametrize("function", [reads_what_a_loop_changes, reads_a_number_that_a_loop_changes])
+def test_what_an_inner_function_reads_is_what_it_is_when_called(function):
+    made = port(function, np.zeros(12))
+    a = np.arange(1.0, 13.0)
+    wanted = function(a.copy())
+    with jax.enable_x64(new_val=made.x64):
+        found = made.function(jnp.array(a))
+    np.testing.assert_allclose(found[0] if made.mutated else found, wanted)
 
 
 def fresh_in_both(a, k):

@@ -34,6 +34,9 @@ class Eager(Loops):
         """Everything is."""
         return True
 
+    def _refuse_captures(self, function: ast.FunctionDef | ast.Lambda, node: ast.stmt) -> None:
+        """Loops and branches stay where they are, and so do names."""
+
     def _point(self, found: Index, i: int, part: ast.expr, env: Env) -> None:
         super()._point(found, i, part, env)
         found.mask = found.mask_ndim = None

@@ -9,6 +9,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
+from jaxmagic.port.closures import captured, changed_apart
 from jaxmagic.port.collect import Unit, dotted
 from jaxmagic.port.desugar import Names, is_put, like, load
 from jaxmagic.port.flow import Liveness, assigned, bound, parts, read, returns
@@ -40,6 +41,7 @@ class Statements(Subscripts):
         super().__init__(unit, facts, decisions, calls)
         self.names = names
         self.live = Liveness(body)
+        self.whole = body
         self.loops: dict[str, tuple[str, int]] = {}
         self.rolled = 0
         self.ranges: Ranges = {}
@@ -147,7 +149,15 @@ class Statements(Subscripts):
             raise self.unit.refuse(
                 node, f"The inner function `{node.name}` holds more than expressions.", "Define it outside."
             )
+        self._refuse_captures(node, node)
         return [node]
+
+    def _refuse_captures(self, function: ast.FunctionDef | ast.Lambda, node: ast.stmt) -> None:
+        """Refuse an inner function that reads a name which changes where the port has another function."""
+        moving = sorted(captured(function) & changed_apart(self.whole, node))
+        if moving:
+            text = f"An inner function reads `{moving[0]}`, which changes in a loop or branch elsewhere."
+            raise self.unit.refuse(node, text, f"Pass `{moving[0]}` to it as an argument.")
 
     def _return(self, node: ast.Return, env: Env) -> list[ast.stmt]:
         new = copy.copy(node)
@@ -158,6 +168,8 @@ class Statements(Subscripts):
     def _assign(self, node: ast.Assign, env: Env) -> list[ast.stmt]:
         if is_put(node):
             return self.put(node, env)
+        if isinstance(node.value, ast.Lambda):
+            self._refuse_captures(node.value, node)
         static = self.is_static(node.value, env)
         value = self.lower(node.value, env)
         new = copy.copy(node)
