@@ -134,14 +134,14 @@ def along(page) -> None:
 
 def contours(page) -> None:
     """Point at a place of the field."""
-    page.get_by_role("tab", name="contours").click()
+    page.get_by_role("tab", name="contours", exact=True).click()
     box = page.locator("canvas.jm-field").bounding_box()
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.4 * box["height"])
 
 
 def tree(page) -> None:
     """Open a layer down to its numbers."""
-    page.get_by_role("tab", name="tree").click()
+    page.get_by_role("tab", name="tree", exact=True).click()
     for place in (1, 2, 3):
         page.locator(".jm-live summary").nth(place).click()
 
