@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -364,6 +365,14 @@ def test_a_first_call_that_hears_nothing_is_left_behind():
     go_on.set()
     assert re.fullmatch(r"cut off after 1\.\d s, in its first call", result.contenders["deaf"].obstacle)
     assert result.contenders["quick"].typical is not None
+
+
+def test_what_wants_no_other_thread_gets_none():
+    connection = sqlite3.connect(":memory:")
+    functions = {"db": lambda: connection.execute("select 1").fetchone()[0], "plain": lambda: 1}
+    result = bench.run_labelled(functions, budget=0.5)
+    assert result.contenders["db"].obstacle == ""
+    assert result.contenders["db"].typical is not None
 
 
 def test_a_call_that_grows_long_in_the_race_is_broken_off_and_the_others_go_on():

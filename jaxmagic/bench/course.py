@@ -148,7 +148,7 @@ class Course:
             return
         try:
             until = self.tools.now() + seconds
-            self.sides[name] = self.tools.within(make, seconds, self.report_waiting)
+            self.sides[name] = self.made(make, until)
             with self.tools.cut_off(max(until - self.tools.now(), LEAST * self.budget)):
                 self.again(name)
         except TimeIsUp as up:
@@ -158,6 +158,18 @@ class Course:
             self.sides.pop(name, None)
             self.out[name] = obstacle(name, error, self.target)
         self.report(name)
+
+    def made(self, make: Callable[[], Side], until: float) -> Side:
+        """A side, made by a thread that can be left behind; here, where its code wants no other thread."""
+        try:
+            side: Side = self.tools.within(make, until - self.tools.now(), self.report_waiting)
+        except Exception as error:
+            if not _is_of_threads(error):
+                raise
+        else:
+            return side
+        with self.tools.cut_off(max(until - self.tools.now(), LEAST * self.budget)):
+            return make()
 
     def again(self, name: str) -> None:
         """A second call, where there is time: what a call takes, and whether results are random."""
@@ -336,6 +348,11 @@ RANDOM = "the results are random: two runs of the same code differ"
 def scope_for(wide: bool) -> Callable[[], AbstractContextManager[Any]]:
     """64 bits, or as the user set it."""
     return functools.partial(jax.enable_x64, wide) if wide else nullcontext
+
+
+def _is_of_threads(error: Exception) -> bool:
+    """Whether it is because of the thread that something raised: SQLite's connections, asyncio's loops."""
+    return any(word in str(error) for word in ("thread", "event loop"))
 
 
 def _is_rounding(found: Agreement) -> bool:
