@@ -130,7 +130,7 @@ def quarter(samples):
     return sorted(samples)[len(samples) // 4]
 
 
-def race(runs, fresh):
+def race(runs, fresh, seconds):
     """The lower quartile of each: blocks in random order, the first call of a block dropped.
 
     What NumPy may change is copied before the clock starts. (In a fixed order whoever follows NumPy
@@ -138,7 +138,7 @@ def race(runs, fresh):
     """
     samples = {name: [] for name in runs}
     order, shuffle = list(runs), random.Random(0).shuffle
-    ends = time.perf_counter() + SECONDS
+    ends = time.perf_counter() + seconds
     while min(map(len, samples.values())) < ROUNDS or time.perf_counter() < ends:
         shuffle(order)
         for name in order:
@@ -181,7 +181,8 @@ class Row:
         return None if self.hand is None else self.hand / self.port
 
 
-def measure(folder, info, preset, alone, show):
+def measure(info, options):
+    folder, preset, alone, show = options.folder, options.preset, options.alone, options.show
     args = inputs_of(folder, info, preset)
     kernel = numpy_kernel(folder, info)
     started = time.perf_counter()
@@ -200,7 +201,7 @@ def measure(folder, info, preset, alone, show):
         runs = {"numpy": kernel, "port": lambda: jax.block_until_ready(jitted(*given))}
         if hand is not None:
             runs["hand"] = hand
-        times = race(runs, lambda: copy.deepcopy(args))
+        times = race(runs, lambda: copy.deepcopy(args), options.seconds)
         return Row(
             name=info["short_name"],
             numpy=times["numpy"],
@@ -265,6 +266,7 @@ def main():
     parser.add_argument("kernels", nargs="*")
     parser.add_argument("--preset", default="S")
     parser.add_argument("--limit", type=int, default=120, help="seconds for one kernel")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for a kernel's race")
     parser.add_argument("--check", action="store_true", help="port and compare only, time nothing")
     parser.add_argument("--alone", action="store_true", help="run each port's source in a fresh process too")
     parser.add_argument("--show", action="store_true", help="print the ports")
@@ -281,7 +283,7 @@ def main():
                 checked.append(agrees(options.folder, info, options.preset, options.alone))
                 signal.alarm(0)
                 continue
-            rows.append(measure(options.folder, info, options.preset, options.alone, options.show))
+            rows.append(measure(info, options))
         except Exception as error:  # noqa: BLE001 whatever it is, it is reported
             signal.alarm(0)
             failed.append(info["short_name"])
