@@ -161,6 +161,43 @@ def test_what_an_inner_function_reads_is_what_it_is_when_called(function):
     np.testing.assert_allclose(found[0] if made.mutated else found, wanted)
 
 
+def halve(x, i):
+    x[i] *= 0.5
+    return x[i] + 1
+
+
+def called_on_one_way(a, b):
+    return halve(b, 1) if a[0] > 0 else 0.0
+
+
+def called_if_need_be(a, b):
+    found = a[0] > 0 and halve(b, 1) > 0
+    return found, b.sum()
+
+
+def called_each_time(a, b):
+    n = 0
+    while halve(b, 1) > 1.2:
+        n += 1
+    return a[0] + n
+
+
+def called_many_times(a, b):
+    return np.array([halve(b, 1) for _ in range(3)]) + a[0]
+
+
+def read_before(a, b):
+    return b[1] + halve(b, 1) + a[0]
+
+
+@pytest.mark.parametrize(
+    "function", [called_on_one_way, called_if_need_be, called_each_time, called_many_times, read_before]
+)
+def test_a_helper_that_changes_its_argument_at_times_or_late_is_refused(function):
+    with pytest.raises(CannotPort, match=r"at times only|is read here before"):
+        port(function, np.array([1.0, 2.0]), np.array([3.0, 0.0, 5.0]))
+
+
 def fresh_in_both(a, k):
     if k[0] > 0:
         w = a * 2

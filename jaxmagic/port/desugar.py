@@ -429,10 +429,17 @@ class Desugar:
 
     def _hoisted(self, node: ast.stmt) -> Iterator[ast.stmt]:
         """Calls of helpers that change arguments, each in a statement of its own before this one."""
+        before: list[ast.stmt] = []
         if isinstance(node, ast.For | ast.While | ast.If | ast.FunctionDef):
+            hoist = _Hoist(self, node, before, always=isinstance(node, ast.For | ast.If))
+            if isinstance(node, ast.FunctionDef):
+                hoist.visit(ast.Module(node.body, []))
+            else:
+                head = "iter" if isinstance(node, ast.For) else "test"
+                setattr(node, head, hoist.visit(getattr(node, head)))
+            yield from before
             yield node
             return
-        before: list[ast.stmt] = []
         node = _Hoist(self, node, before).visit(node)
         yield from before
         if not (
@@ -446,10 +453,41 @@ class Desugar:
 class _Hoist(ast.NodeTransformer):
     """Replaces calls of mutating helpers by names that hold their results."""
 
-    def __init__(self, desugar: Desugar, node: ast.stmt, before: list[ast.stmt]) -> None:
+    def __init__(
+        self, desugar: Desugar, node: ast.stmt, before: list[ast.stmt], *, always: bool = True
+    ) -> None:
         self.desugar = desugar
         self.node = node
         self.before = before
+        self.always = always
+
+    def _at_times(self, node: ast.AST) -> ast.AST:
+        """Part of an expression that is worked out once, never, or many times."""
+        outer, self.always = self.always, False
+        try:
+            return self.visit(node)  # type: ignore[no-any-return]
+        finally:
+            self.always = outer
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        """`a if c else b`: only one of the two is called."""
+        new = copy.copy(node)
+        new.test = self.visit(node.test)
+        new.body, new.orelse = self._at_times(node.body), self._at_times(node.orelse)  # type: ignore[assignment]
+        return new
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        """`a and b`: perhaps only the first."""
+        new = copy.copy(node)
+        new.values = [self.visit(node.values[0]), *(self._at_times(value) for value in node.values[1:])]  # type: ignore[list-item]
+        return new
+
+    def visit(self, node: ast.AST) -> Any:
+        """What is inside a lambda or a comprehension is worked out later, or many times."""
+        later = isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
+        if not later or not self.always:
+            return super().visit(node)
+        return self._at_times(node)
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         """Copy on the way: the user's tree stays as it is."""
@@ -466,6 +504,7 @@ class _Hoist(ast.NodeTransformer):
         return self._stored(new, callee, changes)
 
     def _stored(self, call: ast.Call, callee: Unit, changes: tuple[str, ...]) -> ast.AST:
+        self._be_in_order(call, callee, changes)
         names = [self._name_of(call, callee, parameter) for parameter in changes]
         gone = ast.Constant(None)
         gone.gone = True  # type: ignore[attr-defined]
@@ -486,6 +525,26 @@ class _Hoist(ast.NodeTransformer):
         self.before.append(changed)
         return value
 
+    def _be_in_order(self, call: ast.Call, callee: Unit, changes: tuple[str, ...]) -> None:
+        """The call is put before the statement: nothing that it changes may be read before it there.
+
+        Raises:
+            CannotPort: something is; or the call is made at times only.
+        """
+        if not self.always:
+            text = f"`{callee.name}` changes its arguments, and is called here at times only, or many times."
+            raise self.desugar.unit.refuse(call, text, "Call it in a statement of its own.")
+        order = [a.arg for a in [*callee.node.args.posonlyargs, *callee.node.args.args]]
+        given = dict(zip(order, call.args, strict=False)) | {k.arg: k.value for k in call.keywords}
+        changed = {_root(given[name]) for name in changes if name in given}
+        value = getattr(self.node, "value", None)
+        place = (getattr(call, "lineno", 0), getattr(call, "col_offset", 0))
+        for node in ast.walk(value) if isinstance(value, ast.AST) else ():
+            before = (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)) < place
+            if isinstance(node, ast.Name) and node.id in changed and before:
+                text = f"`{node.id}` is read here before `{callee.name}` changes it."
+                raise self.desugar.unit.refuse(call, text, "Write the call in a statement of its own.")
+
     def _name_of(self, call: ast.Call, callee: Unit, parameter: str) -> str:
         """The caller's name for a changed argument."""
         order = [a.arg for a in [*callee.node.args.posonlyargs, *callee.node.args.args]]
@@ -505,3 +564,10 @@ class _Hoist(ast.NodeTransformer):
         else:
             call.args = [load(view) if i == at else a for i, a in enumerate(call.args)]
         return view
+
+
+def _root(node: ast.AST) -> str:
+    """The name of the array that an argument is, or is a part of."""
+    while isinstance(node, ast.Subscript | ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

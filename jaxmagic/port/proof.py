@@ -166,7 +166,13 @@ def as_numpy(value: Any) -> Any:
 def differs(found: tuple[Difference, ...]) -> CannotPort:
     """The refusal of a port that is not equal."""
     first = found[0]
+    other_kind = first.how.startswith(("is ", "has ")) and " at " not in first.how
+    advice = (
+        "Give the value one dtype and shape on every way, for example with `.astype(float)`."
+        if other_kind
+        else "Copy arrays before you change them in place, and say which array is changed."
+    )
     return CannotPort(
         f"The port gives another result than NumPy: {first.where} {first.how}.",
-        fix="It is not used. Copy arrays before you change them in place, and say which array is changed.",
+        fix=f"It is not used. {advice}",
     )
