@@ -55,6 +55,13 @@ def test_a_copy_without_a_source_is_for_what_uses_it():
     assert of("relaid") == (3,), "inside of a fusion, for the sort after it"
 
 
+def test_a_copy_with_the_source_of_what_it_copies_is_for_what_uses_it():
+    text = COPY.replace("copy(%added)", 'copy(%added), metadata={op_name="jit(f)/add" stack_frame_id=2}')
+    assert owners(text)("relaid") == (3,)
+    asked = COPY.replace("copy(%added)", 'copy(%added), metadata={op_name="jit(f)/copy" stack_frame_id=7}')
+    assert owners(asked)("relaid") == (7,)
+
+
 def test_what_nothing_uses_is_of_what_it_was_made_from():
     assert owners(COPY)("back") == (3,)
 

@@ -40,8 +40,7 @@ PATIENCE = 0.5  # seconds of calls without the profiler
 TRANSCENDENTAL = 80.0
 _SLOW = {"sqrt": 15.0, "rsqrt": 15.0, "divide": 10.0, "remainder": 10.0, "erf": 115.0, "tan": 380.0}
 _SLOW |= {"power": 900.0, "atan2": 1900.0, "gather": 30.0}
-# The same of what only moves elements, where it lays them out in another order.
-_MOVES, _RELAID = ("copy", "transpose"), 20.0
+_SLOW |= {"copy": 20.0, "transpose": 20.0}  # written to memory once more, mostly in another order
 
 Lines = dict[tuple[str, int], float]
 T = TypeVar("T")
@@ -215,7 +214,7 @@ class _Parts:
         found: dict[Span | None, float] = {}
         for owner, weight in self.weights(name, self._span).items():
             found[owner] = found.get(owner, 0.0) + weight
-        own = any(self._read.span(one) is not None for one in self._members(name))
+        own = any(self._owners.says(one) for one in self._members(name))
         return found, len(found) == 1 and own
 
     def weights(self, name: str, key: Callable[[Owner], Any] | None = None) -> dict[Any, float]:
@@ -245,11 +244,9 @@ class _Parts:
 
     def _work(self, one: Instruction) -> float:
         """What an instruction does, in additions of one element."""
-        operands = [self._all[name].type for name in one.operands if name in self._all]
         if one.opcode in _SLOW:
             return _SLOW[one.opcode] * one.type.elements
-        if one.opcode in _MOVES and operands and operands[0].layout != one.type.layout:
-            return _RELAID * one.type.elements
+        operands = [self._all[name].type for name in one.operands if name in self._all]
         cost = price(self._meter, one, operands, None)
         return (
             (cost.flops or 0.0) + TRANSCENDENTAL * (cost.transcendentals or 0.0) + max(one.type.elements, 1)

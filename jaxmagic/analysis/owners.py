@@ -1,6 +1,6 @@
 """The expression that each instruction of a compiled program works for, also where it names none.
 
-XLA adds instructions without a source (copies into another layout), and drops the source of some that it
+XLA adds instructions without a source, or with that of what they copy, and drops the source of some that it
 writes anew (a cumulative sum). What it wrote anew is found by elimination, and what it put around that
 goes with it; other additions go to the expression that uses them, else to the one that made what they use.
 """
@@ -29,6 +29,8 @@ _REWRITTEN: Mapping[str, tuple[str, ...]] = {
     "gather": ("gather",),
     "fft": ("fft",),
 }
+# What a copy is that the user asked for; any other has its source from what it copies.
+_COPIES = frozenset({"copy", "copy_p", "transpose", "reshape"})
 # Values that many share, or that stand for several: nothing is concluded across them.
 _ENDS = HOLDERS | {"constant", "iota", "tuple", "partition-id", "replica-id", "after-all"}
 FAR = 1000  # instructions looked through for one that says where it came from
@@ -48,9 +50,14 @@ class Owners:
                 self._users.setdefault(operand, []).append(name)
         self._holders = dict(self._held())
         self._found: dict[str, tuple[Owner, ...]] = {
-            name: (one,) for name, one in self._all.items() if read.span(one) is not None
+            name: (one,) for name, one in self._all.items() if self.says(one)
         }
         self._spread(_lost(read, steps))
+
+    def says(self, one: Instruction) -> bool:
+        """Whether an instruction says itself where it came from, and is to be believed."""
+        added = one.opcode == "copy" and one.scope.rpartition("/")[2] not in _COPIES
+        return not added and self._read.span(one) is not None
 
     def of(self, name: str) -> tuple[Owner, ...]:
         """Those that an instruction works for, in equal parts; none where that is not known."""
