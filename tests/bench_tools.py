@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager, nullcontext
 
+from jaxmagic.bench import race as bench
 from jaxmagic.bench.conditions import Load
 from jaxmagic.bench.instruments import Instruments
 from jaxmagic.bench.sampling import Entrant, Record
@@ -73,3 +74,7 @@ class Clock:
 
 def record(work, expected, **options):
     return Record(entrant=Entrant(name="a", prepare=lambda: work, **options), expected=expected)
+
+
+def labelled(clock, budget=2.0, **functions):
+    return bench.run_labelled(functions, budget=budget, tools=clock.tools())
