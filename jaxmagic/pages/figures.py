@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
@@ -73,7 +72,7 @@ def _size(value: npt.NDArray[Any], point: Any) -> dict[str, Any]:
     many = STRETCHES if count > LARGE else 1
     parts = np.array_split(flat, many) if count else []
     points = np.array_split(where.reshape(-1), many) if same else [None] * many
-    found = _each(parts, points if count else [])
+    found = [_stretch(*pair) for pair in zip(parts, points if count else [], strict=True)]
     squares, effects, lows, highs, zeros, broken = zip(*found, strict=True) if found else ((),) * 6
     total = float(np.sum(squares))
     known = [(low, high) for low, high in zip(lows, highs, strict=True) if low is not None]
@@ -103,19 +102,10 @@ def _farthest(lows: Sequence[Any], highs: Sequence[Any], broken: Sequence[Any]) 
     )
 
 
-def _each(parts: Sequence[Any], points: Sequence[Any]) -> list[_Stretch]:
-    """Stretches of a large array on all cores: NumPy lets other threads run meanwhile."""
-    if len(parts) < STRETCHES:
-        return [_stretch(*pair) for pair in zip(parts, points, strict=True)]
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(_stretch, parts, points))
-
-
 def _stretch(part: npt.NDArray[Any], point: npt.NDArray[Any] | None) -> _Stretch:
     """Sums of squares and of effects, the range of what is finite, the zeros and what is not finite."""
-    with np.errstate(all="ignore"):  # which every thread has for itself
-        squares = float(np.dot(part, part))
-        effect = 0.0 if point is None else float(np.dot(part, point))
+    squares = float(np.dot(part, part))
+    effect = 0.0 if point is None else float(np.dot(part, point))
     good = part if np.isfinite(squares) else part[np.isfinite(part)]
     low, high = (float(good.min()), float(good.max())) if good.size else (None, None)
     zeros = int(np.count_nonzero(part == 0))  # to compare first is three times as fast
