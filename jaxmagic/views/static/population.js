@@ -165,18 +165,21 @@ function render({ model, el }) {
   const chart = makeChart(years, counts, id, (at, figures, index) =>
     `Population from ${years[0]} to ${years.at(-1)}: from ${people(figures.people[0])} to ${people(figures.people.at(-1))}. ` +
     `Tangent in ${at}: ${signed(figures.growth[index])} people a year.`);
-  const city = () => ({ ...model.get("city"), ...Object.fromEntries(moved.map((s) => [s.spec.name, Number(s.input.value)])) });
-  const atBest = () => fitted && same(city(), best);
+  // The city of the sliders, which may still be asked for, and the one that is drawn.
+  let { start } = model.get("city");
+  const city = () => ({ ...Object.fromEntries(moved.map((s) => [s.spec.name, Number(s.input.value)])), start });
+  const drawn = () => model.get("city");
+  const atBest = () => fitted && same(drawn(), best);
 
   function draw() {
     const year = state.hover ?? state.year, index = years.indexOf(year);
     const fits = atBest(), band = fits ? edges : null;
     say.replaceChildren(...bold(sentence(year, state.figures.people[index], state.figures.growth[index])));
     if (fitted) found.replaceChildren(...bold(fits ? model.get("found") : misses(counts, years, state.figures.people)));
-    chart.draw({ ...state, band }, city().capacity, index);
+    chart.draw({ ...state, band }, drawn().capacity, index);
     apart.textContent = state.kept ? difference(year, state.figures, state.kept, index) : "";
     effects.draw(state.figures.effects, index, year);
-    for (const [node, place] of presets) set(node, { "aria-pressed": same(city(), place) });
+    for (const [node, there] of presets) set(node, { "aria-pressed": same(drawn(), there) });
     el.dataset.drawn = Number(el.dataset.drawn || 0) + 1;
   }
 
@@ -191,9 +194,14 @@ function render({ model, el }) {
   // What is refused is undone: the sliders go back to the city that is drawn.
   function answer(message, buffers) {
     problem.textContent = (message.refused ?? "").replace(/\s*\n\s*/g, ". ");
-    if (message.refused) for (const slider of moved) slider.put(model.get("city")[slider.spec.name]);
+    if (message.refused) place(drawn());
     else show(message.city, buffers[0]);
     if (due) announce();
+  }
+
+  function place(next) {
+    start = next.start ?? start;
+    for (const slider of moved) slider.put(next[slider.spec.name] ?? slider.spec.start);
   }
 
   const asker = makeAsker(model, city, answer, (silent) => {
@@ -236,7 +244,7 @@ function render({ model, el }) {
 
   // Each message of the fit carries city and figures together, so that a stop leaves them agreeing.
   function took(message, buffers) {
-    for (const slider of moved) slider.put(message.city[slider.spec.name]);
+    place(message.city);
     answer(message, buffers);
   }
 
@@ -271,18 +279,18 @@ function render({ model, el }) {
   const announce = () => { due = false; spoken.textContent = `${fitted ? `${found.textContent} ` : ""}${say.textContent}${apart.textContent ? ` ${apart.textContent}` : ""}`; };
   for (const slider of sliders) slider.input.addEventListener("change", () => { announce(); due = true; });
 
-  function go(place) {
+  function go(next) {
     fit.stop();
     keepGhost();
-    if (place.start !== undefined) model.set("city", { ...model.get("city"), start: place.start });
-    for (const slider of sliders) slider.put(place[slider.spec.name] ?? slider.spec.start);
+    place(next);
+    timeline.put(timeline.spec.start);
     chart.refit();
-    turn(Number(timeline.input.value));
+    turn(timeline.spec.start);
+    due = true;
     asker.moved();
-    spoken.textContent = say.textContent;
   }
   const standard = Object.fromEntries(rates.map((spec) => [spec.name, spec.start]));
-  const presets = model.get("presets").map(([name, place]) => [button(name, () => go(place)), { ...standard, ...place }]);
+  const presets = model.get("presets").map(([name, next]) => [button(name, () => go(next)), { ...standard, ...next }]);
 
   const keep = button("keep this as A", () => {
     state.kept = state.kept ? null : { people: state.figures.people.slice(), growth: state.figures.growth.slice() };
@@ -290,7 +298,7 @@ function render({ model, el }) {
     draw();
     spoken.textContent = state.kept ? "This city is kept as A; the sliders now move city B." : "A is gone.";
   });
-  const text = () => csv(years, rates.map((rate) => rate.name), model.get("city"), { ...state, counts, band: atBest() ? edges : null });
+  const text = () => csv(years, rates.map((rate) => rate.name), drawn(), { ...state, counts, band: atBest() ? edges : null });
   const files = make("div", { class: "jm-pop-buttons jm-pop-files", role: "group", "aria-label": "save" }, make("span", {}, "save"),
     button("CSV", () => save("population.csv", new Blob([text()], { type: "text/csv" })), { title: "the numbers of every year" }),
     button("SVG", () => save("population.svg", new Blob([portrait(chart.svg)], { type: "image/svg+xml" })), { title: "the picture, as lines" }),
