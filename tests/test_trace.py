@@ -140,7 +140,9 @@ def test_an_expression_over_several_lines_keeps_its_end():
     assert (add.span.line, add.span.column, add.span.end_line, add.span.end_column) == (3, 8, 5, 3)
 
 
-def test_a_function_without_source_has_no_links_and_does_not_crash():
+def test_a_function_without_source_has_no_links_and_does_not_crash(monkeypatch):
+    other = ["import sys; exec(eval(sys.stdin.readline()))\n"]  # from Python 3.13 on, what `python -c` ran
+    monkeypatch.setitem(linecache.cache, "<string>", (1, None, other, "<string>"))
     space = {"jnp": jnp}
     exec("def f(x):\n    return jnp.sin(x)", space)
     result = trace(space["f"], f32(3))

@@ -29,15 +29,20 @@ def span(file: str, place: tuple[int, int, int, int], function: str = "") -> Spa
 
 
 def _characters(file: str, line: int, column: int) -> int:
-    text = linecache.getline(file, line)
+    text = "".join(_text(file)[line - 1 : line])
     if column < 0:
         return 0
     return column if text.isascii() else len(text.encode()[:column].decode(errors="ignore"))
 
 
+def _text(file: str) -> list[str]:
+    """The lines of a file; none of what Python calls "<string>", which is any text that was executed."""
+    return linecache.getlines(file) if file != "<string>" else []
+
+
 def excerpt(place: Span | None) -> str:
     """The line at a span, "" where its source is not to be had."""
-    return linecache.getline(place.file, place.line).rstrip("\n") if place else ""
+    return "".join(_text(place.file)[place.line - 1 : place.line]).rstrip("\n") if place else ""
 
 
 def expression(place: Span) -> str:
@@ -109,7 +114,7 @@ def _blocks(lines: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def _source(file: str, first: int, last: int, called: str) -> Source | None:
-    lines = linecache.getlines(file)[first - 1 : last]
+    lines = _text(file)[first - 1 : last]
     if not lines:
         return None
     return Source(

@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -249,17 +250,13 @@ def _own(target: Target) -> list[types.CodeType]:
 def _home(target: Target) -> Span | None:
     """The line that the function begins at."""
     for code in _own(target):
-        text = linecache.getline(code.co_filename, code.co_firstlineno).rstrip()
-        line, start = code.co_firstlineno, len(text) - len(text.lstrip())
+        line = code.co_firstlineno
+        start = Span(
+            file=code.co_filename, line=line, column=0, end_line=line, end_column=0, function=code.co_qualname
+        )
+        text = sources.excerpt(start).rstrip()
         if text:
-            return Span(
-                file=code.co_filename,
-                line=line,
-                column=start,
-                end_line=line,
-                end_column=len(text),
-                function=code.co_qualname,
-            )
+            return replace(start, column=len(text) - len(text.lstrip()), end_column=len(text))
     return None
 
 
