@@ -40,7 +40,7 @@ BY_HAND = {
 }
 # Why a port is slower than 0.8 of the hand-written version.
 WHY = {
-    "azimnaiv": "the loop over 1,000 masks is the same; XLA reduces by hand-written `where` a little faster",
+    "azimnaiv": "the same loop as by hand over 1,000 masks of 400,000 elements",
 }
 ALONE = """
 import pickle, sys
