@@ -18,7 +18,7 @@ from jaxmagic.port.flow import blocks, raises
 from jaxmagic.port.observe import Facts, Key, Watch, facts_of, watched_run
 
 # How many branches are tried, and how many statements a run may have for that.
-TRIALS, LONGEST = 16, 200_000
+TRIALS, LONGEST = 16, 50_000
 
 
 @dataclass(frozen=True, slots=True)
