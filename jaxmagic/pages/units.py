@@ -133,14 +133,14 @@ def ratio_within(low: float, estimate: float, high: float) -> tuple[str, str]:
 
 
 def percent(share: float | None) -> str:
-    """A share of 1: `22 %`, `< 1 %`, `0 %`."""
+    """A share of 1: `22 %`, `< 1 %`, `0 %`; of a change also `−22 %`, `> −1 %`."""
     if share is None:
         return UNKNOWN
     if not math.isfinite(share):
         return _not_finite(share)
-    if 0 < share < 0.005:
-        return "< 1 %"
-    return _minus(f"{share * 100:,.0f} %")
+    if 0 < abs(share) < 0.005:
+        return "< 1 %" if share > 0 else "> −1 %"
+    return _minus(f"{share * 100 + 0.0:,.0f} %")  # + 0.0: no zero has a sign
 
 
 def listed(items: Sequence[str], last: str = "and") -> str:
