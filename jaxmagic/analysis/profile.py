@@ -231,7 +231,9 @@ def _steps(events: Sequence[Event], end: float, now: _Now) -> Iterator[tuple[flo
     """The intervals in which nothing begins or ends, `now` being as it is inside each."""
     edges: list[tuple[float, int, int]] = []
     for i, event in enumerate(events):
-        edges += ((event.start, 2, i), (event.end, 1, i), (event.done, 0, i))
+        if event.done > event.start:
+            off = 1 if event.end > event.start else 3  # after it went on
+            edges += ((event.start, 2, i), (event.end, off, i), (event.done, 0, i))
     heapq.heapify(edges)
     at = events[0].start if events else end
     while edges:
@@ -240,7 +242,7 @@ def _steps(events: Sequence[Event], end: float, now: _Now) -> Iterator[tuple[flo
         if time > at:
             yield at, time
             at = time
-        (now.over, now.off, now.on)[kind](i, events[i])
+        (now.over, now.off, now.on, now.off)[kind](i, events[i])
 
 
 @dataclass(slots=True)
