@@ -18,6 +18,8 @@ def pytest_collection_modifyitems(items):
         of_magics = item.path.name.startswith("test_magics")
         if of_magics or "shell" in item.fixturenames or item.get_closest_marker("kernel"):
             item.add_marker("ipython")
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("browser"))  # one JupyterLab and one browser for all
 
 
 @pytest.fixture(autouse=True)
