@@ -13,6 +13,14 @@ from jaxmagic.bench.instruments import interrupts_heard, interrupts_held
 from jaxmagic.bench.stopwatch import TimeIsUp, cut_off
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """Also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def spin():
     while True:
         pass
