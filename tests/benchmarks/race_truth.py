@@ -104,7 +104,7 @@ def against_hand_made(seconds):
     for length in np.geomspace(1e-6, 1.0, 10):
         call, ratios = scale(length), []
         budget = max(seconds, 4 * length)
-        for _ in range(1 if length > 0.1 else 3):
+        for _ in range(1 if length > 0.5 else 3):
             ways = [("race", lambda c=call, b=budget: race({"it": c}, budget=b).contenders["it"].typical)]
             ways += [("hand", lambda c=call, b=budget: by_hand(c, b))]
             random.shuffle(ways)
