@@ -155,14 +155,12 @@ def refuse_random(program: Program, facts: Facts) -> None:
     Raises:
         CannotPort: the watched run read one.
     """
-    for unit in program.units:
-        for node in ast.walk(unit.node):
-            if any(form.kind == "random" for form in facts.of(unit, node).forms):
-                raise unit.refuse(
-                    node,
-                    f"`{ast.unparse(node)}` draws from a hidden state, which compiled code lacks.",
-                    "Draw the numbers outside and pass the array, or use jax.random with a key.",
-                )
+    for unit, node in _seen(program, facts, "random"):
+        raise unit.refuse(
+            node,
+            f"`{ast.unparse(node)}` draws from a hidden state, which compiled code lacks.",
+            "Draw the numbers outside and pass the array, or use jax.random with a key.",
+        )
 
 
 def refuse_foreign(program: Program, facts: Facts) -> None:
@@ -171,15 +169,21 @@ def refuse_foreign(program: Program, facts: Facts) -> None:
     Raises:
         CannotPort: the watched run made one.
     """
+    for unit, node in _seen(program, facts, "foreign"):
+        raise unit.refuse(
+            node,
+            f"`{ast.unparse(node)}` is no plain array of numbers: it holds text, dates, records or "
+            "objects, or is a matrix or a masked array.",
+            "Use `np.array` of numbers: codes for text, one array for each field of a record.",
+        )
+
+
+def _seen(program: Program, facts: Facts, kind: str) -> Iterator[tuple[Unit, ast.AST]]:
+    """The expressions that were watched giving a kind of value, with the function that each stands in."""
     for unit in program.units:
         for node in ast.walk(unit.node):
-            if any(form.kind == "foreign" for form in facts.of(unit, node).forms):
-                raise unit.refuse(
-                    node,
-                    f"`{ast.unparse(node)}` is no plain array of numbers: it holds text, dates, records or "
-                    "objects, or is a matrix or a masked array.",
-                    "Use `np.array` of numbers: codes for text, one array for each field of a record.",
-                )
+            if any(form.kind == kind for form in facts.of(unit, node).forms):
+                yield unit, node
 
 
 def refuse_overlap(program: Program, arguments: Mapping[str, Any]) -> None:
