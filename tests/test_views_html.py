@@ -295,3 +295,9 @@ def test_work_under_way_draws_no_picture_that_nobody_sees():
     assert "<img" not in html.render(page, twin=True)
     assert "<img" in html.render(page)
     assert "<img" in html.render(everything(), twin=True)
+
+
+def test_bars_are_filled_where_a_notebook_is_not_trusted():
+    """JupyterLab drops `background: currentColor` there, and keeps the longer name."""
+    assert "background-color:currentColor" in html.render(everything())
+    assert "background:currentColor" not in html.render(everything())
