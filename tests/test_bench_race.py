@@ -225,6 +225,20 @@ def test_the_first_call_is_kept_apart():
     assert result.contenders["a"].typical == pytest.approx(0.001)
 
 
+def test_what_a_first_call_compiles_is_no_reason_to_call_but_once():
+    clock = Clock()
+    slow_at_first = clock.worker(lambda n: 0.9 if n == 1 else 0.001)
+
+    def operation_by_operation():
+        if not slow_at_first.calls:
+            jax.monitoring.record_event_duration_secs("/jax/core/compile/backend_compile_duration", 0.85)
+        return slow_at_first()
+
+    result = labelled(clock, a=operation_by_operation, b=clock.worker(0.001))
+    assert result.contenders["a"].first_call == pytest.approx(0.9)
+    assert result.contenders["a"].typical == pytest.approx(0.001)
+
+
 def test_an_unknown_pair_is_refused_in_words():
     clock = Clock()
     result = labelled(clock, a=clock.worker(0.001), b=clock.worker(0.001))
@@ -451,6 +465,25 @@ def compiled_texts(monkeypatch):
 
     monkeypatch.setattr(contenders, "_compile", spy)
     return texts
+
+
+@pytest.mark.parametrize(
+    ("function", "dtype", "said"),
+    [
+        (lambda x: jnp.sum(x @ x), np.float32, True),
+        (lambda x: jnp.where(x.sum() > 0, jax.jit(jnp.dot)(x, x), x), np.float32, True),
+        (lambda x: jnp.dot(x, x, precision="highest"), np.float32, False),
+        (lambda x: x @ x, np.float64, False),
+        (lambda x: jnp.sin(x), np.float32, False),
+    ],
+)
+def test_products_in_shorter_numbers_than_those_asked_for_are_told(monkeypatch, function, dtype, said):
+    monkeypatch.setattr("jaxmagic.analysis.devices.products", lambda: "TF32 (three digits)")
+    result = jaxmagic.benchmark(function, np.eye(8, dtype=dtype), budget=0.3)
+    told = [note.text for note in result.notes if note.kind == "short products"]
+    assert bool(told) is said
+    if said:
+        assert "float32 matrices as TF32 (three digits) unless" in told[0]
 
 
 def test_trap_a_constant_inside_is_named():

@@ -118,3 +118,22 @@ def test_a_copy_that_only_the_loop_needs_is_the_loops():
 
 def test_who_is_not_known_is_nobody():
     assert owners(LOOP.replace("stack_frame_id=5", "frame=5"))("kept") == ()
+
+
+LIBRARY = """HloModule jit_f
+
+ENTRY main (x: f32[4,4]) -> f32[4,4] {
+  %x = f32[4,4]{1,0} parameter(0)
+  %call = (f32[4,4]{1,0}, s8[64]{0}) custom-call(%x, %x), custom_call_target="__cublas$lt$matmul"
+  %product = f32[4,4]{1,0} get-tuple-element(%call), index=0
+  %sliced = f32[2,4]{1,0} slice(%product), slice={[0:2], [0:4]}
+  %padded = f32[4,4]{1,0} pad(%sliced, %x), padding=0_2x0_0
+  ROOT %summed = f32[4,4]{1,0} add(%padded, %x), metadata={op_name="jit(f)/reduce_sum" stack_frame_id=5}
+}
+"""
+
+
+def test_a_call_of_a_library_is_for_what_asks_for_it_and_what_follows_is_not():
+    of = owners(LIBRARY, equation("dot_general", 4), equation("cumsum", 5))
+    assert of("call") == (4,), "by elimination: no other operation is a product"
+    assert of("sliced") == of("padded") == (5,), "what uses it"

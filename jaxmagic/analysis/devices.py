@@ -47,6 +47,17 @@ def current() -> str:
     return name_of(get_default_device())
 
 
+def products() -> str:
+    """What the default device multiplies float32 matrices in, unless told otherwise; "" where in float32."""
+    from jax.extend.backend import get_default_device
+
+    device = get_default_device()
+    if device.platform == "tpu":
+        return "bfloat16 (8 bits of 24, about two digits)"
+    ampere = float(getattr(device, "compute_capability", 0) or 0) >= 8.0
+    return "TF32 (11 bits of 24, about three digits)" if ampere else ""
+
+
 def name_of(device: jax.Device) -> str:
     """What a device is called here: its platform as JAX registers it, and its id ("cuda:1")."""
     from jax.extend.backend import backends

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmagic.analysis import compiled, profile, program, texts
+from jaxmagic.analysis import compiled, peaks, profile, program, texts
 from jaxmagic.analysis.arrays import random_numbers
 from jaxmagic.analysis.compiled import HOLDERS, Compiled
 from jaxmagic.analysis.hlo import Instruction
@@ -33,6 +33,7 @@ PROFILED = (3, 15)  # calls under it: at least and at most, as many as make no m
 MANY_RECORDS = 200_000
 LEAST = 50e-6  # seconds of a call: below, the profiler's own work counts
 MOST_SLOWED = 1.5  # times, by the profiler
+ONE_BY_ONE = {"xla_gpu_enable_command_buffer": ""}  # XLA's option: no operations are launched together
 ATTEMPTS = 2  # for it may have been the machine that was slow
 PATIENCE = 0.5  # seconds of calls without the profiler
 # Additions that one application takes as long as, in XLA's fused loops on an x86 core (chains of 4 and of
@@ -48,11 +49,12 @@ T = TypeVar("T")
 _NAME = re.compile(r"HloModule ([^\s,]+)")
 
 
-def measure(done: Any, values: Sequence[Any], steps: Sequence[Step]) -> Timing:
+def measure(lowered: Any, done: Any, values: Sequence[Any], steps: Sequence[Step]) -> Timing:
     """What the calls of a compiled program spend their time on.
 
     Args:
-        done: JAX's compiled program.
+        lowered: what JAX handed to XLA.
+        done: the program that XLA compiled of it.
         values: its inputs; arrays that need not exist are drawn at random, references are copied.
         steps: the equations that it was made from.
 
@@ -64,13 +66,17 @@ def measure(done: Any, values: Sequence[Any], steps: Sequence[Step]) -> Timing:
     def call() -> None:
         jax.block_until_ready(done(*given))
 
+    def call_apart() -> None:
+        jax.block_until_ready(apart(*given))
+
     before = _plain(call)
     if min(before) < LEAST:
         return Timing(seconds=min(before), withheld="a call is too short for the profiler (under 50 µs)")
-    text = program.print_compiled(done)
+    apart = _apart(lowered, done)
+    text = program.print_compiled(apart)
     found = _NAME.search(text)
     for _ in range(ATTEMPTS):
-        recording = _undisturbed(_recorded(call, found[1] if found else "", min(before)))
+        recording = _undisturbed(_recorded(call_apart, found[1] if found else "", min(before)))
         seconds = statistics.median(_faster(before + _plain(call), float))
         slowed = statistics.median(end - start for start, end in recording.calls) / 1e9 / seconds
         if slowed < MOST_SLOWED:
@@ -124,6 +130,20 @@ def _given(value: Any) -> Any:
         key = jax.random.key(0)
         return jax.random.split(key, value.shape) if value.shape else key
     return jnp.asarray(random_numbers(np.random.default_rng(0), value.dtype, value.shape))
+
+
+def _apart(lowered: Any, done: Any) -> Any:
+    """The compiled program as a profile can name its operations.
+
+    On a GPU XLA launches them together, as a CUDA graph, and a profile says no more than that; so it is
+    compiled once more without.
+    """
+    if peaks.device().platform != "gpu":
+        return done
+    try:
+        return lowered.compile(compiler_options=ONE_BY_ONE)
+    except jax.errors.JaxRuntimeError:  # an XLA that does not know the option
+        return done
 
 
 def _plain(call: Callable[[], None]) -> list[float]:

@@ -29,6 +29,8 @@ _REWRITTEN: Mapping[str, tuple[str, ...]] = {
     "gather": ("gather",),
     "fft": ("fft",),
 }
+# What library calls compute (of cuBLAS, cuDNN, CUB, oneDNN): a part of their target's name.
+_LIBRARIES = {"conv": "convolution", "matmul": "dot", "gemm": "dot", "sort": "sort", "topk": "sort"}
 # What a copy is that the user asked for; any other has its source from what it copies.
 _COPIES = frozenset({"copy", "copy_p", "transpose", "reshape"})
 # Values that many share, or that stand for several: nothing is concluded across them.
@@ -103,19 +105,29 @@ class Owners:
     # -- elimination ------------------------------------------------------------------------------
 
     def _spread(self, lost: Mapping[str, tuple[Span, ...]]) -> None:
-        """From what was written anew to all around it that names no source either."""
+        """From what was written anew to all around it that names none either; a library call is whole."""
         waiting = [
-            (name, lost[one.opcode])
+            (name, lost[_computes(one)])
             for name, one in self._all.items()
-            if lost.get(one.opcode) and name not in self._found
+            if lost.get(_computes(one)) and name not in self._found
         ]
         while waiting:
             name, spans = waiting.pop()
             if name in self._found or self._all[name].opcode in _ENDS:
                 continue
             self._found[name] = spans
+            if self._all[name].opcode == "custom-call":
+                continue
             if self._all[name].opcode != "parameter" or self._operands[name]:
                 waiting += [(other, spans) for other in self._operands[name] + self._users.get(name, [])]
+
+
+def _computes(one: Instruction) -> str:
+    """The operation that an instruction stands for: its own, or what the library computes that it calls."""
+    if one.opcode != "custom-call":
+        return one.opcode
+    target = one.attribute("custom_call_target").lower()
+    return next((opcode for part, opcode in _LIBRARIES.items() if part in target), one.opcode)
 
 
 def _lost(read: Compiled, steps: Sequence[Step]) -> dict[str, tuple[Span, ...]]:
@@ -125,7 +137,9 @@ def _lost(read: Compiled, steps: Sequence[Step]) -> dict[str, tuple[Span, ...]]:
     without a name came from.
     """
     named = {
-        (one.opcode, read.span(one)) for body in read.module.computations.values() for one in body.values()
+        (_computes(one), read.span(one))
+        for body in read.module.computations.values()
+        for one in body.values()
     }
     return {
         opcode: tuple(

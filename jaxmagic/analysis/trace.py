@@ -105,7 +105,7 @@ def _read(
     walked = program.walk(jaxpr, places, _home(target))
     lowered = stages.later(target, functools.partial(stages.lower, traced.stage, walked, target.name))
     ready = stages.later(target, lambda: stages.compiled_and_timed(lowered.get()))
-    timing = _timing(ready, walked, jaxpr, given) if time else None
+    timing = _timing(lowered, ready, walked, jaxpr, given) if time else None
     codes = _codes(target, places)
     listing = sources.listings(codes, (), target.labels)
     jaxpr_stage, equations = stages.jaxpr_stage(jaxpr, walked)
@@ -332,7 +332,9 @@ def _work(cost: Cost) -> Work:
     return Work(flops=cost.flops, bytes=cost.bytes, transcendentals=cost.transcendentals)
 
 
-def _timing(ready: Lazy[tuple[Any, float]], walked: Walked, jaxpr: Any, given: Inputs) -> Timing:
+def _timing(
+    lowered: Lazy[Any], ready: Lazy[tuple[Any, float]], walked: Walked, jaxpr: Any, given: Inputs
+) -> Timing:
     """Where the time goes; a program that does more than compute is not run for that."""
     effects = [step.equation.primitive.name for step in walked.steps if _reaches_out(step)]
     if effects:
@@ -340,7 +342,7 @@ def _timing(ready: Lazy[tuple[Any, float]], walked: Walked, jaxpr: Any, given: I
     if any(map(state.is_reference, program.constants(jaxpr))):
         return Timing(withheld="running it would change a reference that it does not take as an argument")
     values = [leaf.value for leaf in given.traced]
-    return hotlines.measure(ready.get()[0], values, walked.steps)
+    return hotlines.measure(lowered.get(), ready.get()[0], values, walked.steps)
 
 
 def _reaches_out(step: Any) -> bool:

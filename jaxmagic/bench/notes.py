@@ -174,6 +174,15 @@ def _dispatch(it: _Compiled) -> str:
     return f"Calling any compiled function takes {both}: larger inputs would tell more."
 
 
+def _products(it: _Compiled) -> str:
+    if not it.program.products:
+        return ""
+    return (
+        f"{it.program.device} multiplies float32 matrices as {it.program.products} unless it is told "
+        '`jax.default_matmul_precision("highest")`: that is faster, and off by more than rounding.'
+    )
+
+
 def _transfer(it: _Compiled) -> str:
     seconds = it.program.transfer
     if seconds is None or seconds < TRANSFER * it.typical:
@@ -198,4 +207,5 @@ _OF_PROGRAM: dict[str, Callable[[_Compiled], str]] = {
     "folded constants": _folded,
     "dispatch-bound": _dispatch,
     "transfer": _transfer,
+    "short products": _products,
 }

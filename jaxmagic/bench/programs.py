@@ -119,3 +119,14 @@ def _programs(jaxpr: Any) -> Iterator[Any]:
         for value in equation.params.values():
             if hasattr(value, "consts") and (hasattr(value, "eqns") or hasattr(value, "jaxpr")):
                 yield from _programs(value)
+
+
+def multiplies_float32(jaxpr: Any) -> bool:
+    """Whether a program multiplies float32 matrices, or convolves, in the precision that JAX chooses."""
+    return any(
+        equation.primitive.name in ("dot_general", "conv_general_dilated")
+        and equation.params.get("precision") is None
+        and all(variable.aval.dtype == jnp.float32 for variable in equation.invars)
+        for inner in program.every_program(jaxpr)
+        for equation in program.opened(inner).eqns
+    )
