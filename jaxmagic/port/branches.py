@@ -8,11 +8,10 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jaxmagic.port.desugar import assign, is_whole, like, load, store
 from jaxmagic.port.flow import assigned, blocks, ends, exits, raises, read
 from jaxmagic.port.index import as_slice
 from jaxmagic.port.known import Env, Held, either
-from jaxmagic.port.nodes import at_set, bind, dtype, made, tuple_of
+from jaxmagic.port.nodes import assign, at_set, bind, dtype, is_whole, like, load, made, store, tuple_of
 from jaxmagic.port.observe import Fact, form_of
 from jaxmagic.port.stores import Stores
 from jaxmagic.port.unseen import is_certain

@@ -8,25 +8,18 @@ from __future__ import annotations
 
 import ast
 import copy
-import itertools
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
-
-from jaxmagic.port.collect import Unit, dotted, local_names, object_of
+from jaxmagic.port.ahead import Ahead
+from jaxmagic.port.changes import Changes
+from jaxmagic.port.collect import Unit
 from jaxmagic.port.flow import blocks, parts
+from jaxmagic.port.fresh import Names
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.nests import Nest
+from jaxmagic.port.nodes import assign, like, load, loaded, put, store
 from jaxmagic.port.observe import Facts
 
-# Methods that change the array they belong to: what its new value is, as NumPy source.
-METHODS = {
-    "sort": "numpy.sort",
-    "fill": None,
-    "partition": "numpy.partition",
-    "byteswap": None,
-}
 # Attributes and methods of arrays that look at the same memory.
 VIEWS = (
     "T",
@@ -42,68 +35,6 @@ VIEWS = (
     "diagonal",
 )
 WHOLE = ast.Constant(Ellipsis)
-
-
-def load(name: str) -> ast.Name:
-    """A name that is read."""
-    return ast.Name(name, ast.Load())
-
-
-def store(name: str) -> ast.Name:
-    """A name that is bound."""
-    return ast.Name(name, ast.Store())
-
-
-def like(new: Any, old: ast.AST) -> Any:
-    """A new node in the place of an old one: its line, its comments, its number."""
-    ast.copy_location(new, old)
-    new.origin = getattr(old, "origin", old)
-    new.key = getattr(old, "key", -1)
-    return new
-
-
-def assign(name: str, value: ast.expr, old: ast.AST) -> ast.Assign:
-    """`name = value` in the place of an old statement."""
-    new: ast.Assign = like(ast.Assign([store(name)], value), old)
-    return new
-
-
-def put(name: str, index: ast.expr, value: ast.expr, old: ast.AST) -> ast.Assign:
-    """`name[index] = value` in the place of an old statement."""
-    new: ast.Assign = like(ast.Assign([ast.Subscript(load(name), index, ast.Store())], value), old)
-    return new
-
-
-def is_put(node: ast.stmt) -> bool:
-    """Whether a statement is a store into an array."""
-    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
-
-
-def is_whole(index: ast.expr) -> bool:
-    """Whether an index is `...` or `:` or `:, :`."""
-    if isinstance(index, ast.Tuple):
-        return all(is_whole(part) for part in index.elts)
-    if isinstance(index, ast.Slice):
-        return index.lower is None and index.upper is None and index.step is None
-    return isinstance(index, ast.Constant) and index.value is Ellipsis
-
-
-class Names:
-    """New names for a unit that nothing in it has."""
-
-    def __init__(self, unit: Unit) -> None:
-        code = unit.function.__code__
-        free = {node.id for node in ast.walk(unit.node) if isinstance(node, ast.Name)}
-        self.taken_locals = set(local_names(unit.function))
-        self.taken = set(local_names(unit.function)) | free | set(code.co_names) | {"jnp", "lax", "jax", "np"}
-
-    def new(self, wish: str) -> str:
-        """The wish, numbered if it is taken."""
-        numbered = (wish if n == 1 else f"{wish}_{n}" for n in itertools.count(1))
-        name = next(name for name in numbered if name not in self.taken)
-        self.taken.add(name)
-        self.taken_locals.add(name)
-        return name
 
 
 class Desugar:
@@ -122,6 +53,7 @@ class Desugar:
         self.names = names
         self.mutated = mutated
         self.returns = returns
+        self.changes = Changes(unit, facts)
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """A block, desugared."""
@@ -181,14 +113,8 @@ class Desugar:
         for target in node.targets:
             if target is first and not isinstance(value, ast.Constant):
                 continue
-            source = copy.deepcopy(value) if isinstance(value, ast.Constant) else self._loaded(name, value)
+            source = copy.deepcopy(value) if isinstance(value, ast.Constant) else loaded(name, value)
             yield from self._assign(like(ast.Assign([target], source), node))
-
-    def _loaded(self, name: str, value: ast.expr) -> ast.Name:
-        """A name that holds an expression's value, with the facts of that expression."""
-        node = load(name)
-        node.key = getattr(value, "key", -1)  # type: ignore[attr-defined]
-        return node
 
     def _unpacked(self, node: ast.Assign, target: ast.Tuple | ast.List) -> Iterator[ast.stmt]:
         """`a[i], b = value`: into names first."""
@@ -205,7 +131,7 @@ class Desugar:
         yield from self._hoisted(like(ast.Assign([unpacked], node.value), node))
         for part, name, value in zip(target.elts, names, values, strict=True):
             if not isinstance(part, ast.Name):
-                source = self._loaded(name, value) if value is not None else load(name)
+                source = loaded(name, value) if value is not None else load(name)
                 yield from self._assign(like(ast.Assign([part], source), node))
 
     def _augassign(self, node: ast.AugAssign) -> Iterator[ast.stmt]:
@@ -305,7 +231,7 @@ class Desugar:
     # -- calls that change an array --
 
     def _out_or_hoisted(self, node: ast.Assign) -> Iterator[ast.stmt]:
-        out = self._out(node.value)
+        out = self.changes.out(node.value)
         if out is None:
             yield from self._hoisted(node)
             return
@@ -318,8 +244,8 @@ class Desugar:
         if isinstance(call, ast.Constant):
             yield node
             return
-        out = self._out(call)
-        change = out or (self._changed_by(call) if isinstance(call, ast.Call) else None)
+        out = self.changes.out(call)
+        change = out or (self.changes.changed_by(call) if isinstance(call, ast.Call) else None)
         if change is not None:
             yield from self._into(node, *change)
         else:
@@ -333,105 +259,13 @@ class Desugar:
             stored = ast.Subscript(target, copy.copy(WHOLE), ast.Store())
         yield from self._put(node, stored, value)
 
-    def _out(self, node: ast.expr) -> tuple[ast.expr, ast.expr] | None:
-        """`np.f(a, b, out=c)` and `np.f(a, b, c)` as (c, np.f(a, b))."""
-        if not isinstance(node, ast.Call):
-            return None
-        ufunc = object_of(self.unit, node.func)
-        given = [
-            k
-            for k in node.keywords
-            if k.arg == "out" and not (isinstance(k.value, ast.Constant) and k.value.value is None)
-        ]
-        plain = copy.copy(node)
-        if given:
-            plain.keywords = [k for k in node.keywords if k.arg != "out"]
-            target = given[0].value
-            target = target.elts[0] if isinstance(target, ast.Tuple) else target
-        elif isinstance(ufunc, np.ufunc) and len(node.args) == ufunc.nin + 1:
-            plain.args, target = node.args[:-1], node.args[-1]
-        else:
-            return None
-        return target, self._where(plain, target)
-
-    def _where(self, call: ast.Call, target: ast.expr) -> ast.expr:
-        """`where=` of a ufunc: elsewhere the target stays."""
-        where = next((k for k in call.keywords if k.arg == "where"), None)
-        if where is None:
-            return call
-        call.keywords = [k for k in call.keywords if k is not where]
-        return ast.Call(self._numpy("where"), [where.value, call, copy.deepcopy(target)], [])
-
-    def _numpy(self, name: str) -> ast.expr:
-        """`jnp.name` in a tree that is still NumPy's."""
-        return ast.Attribute(load("jnp"), name, ast.Load())
-
-    def _changed_by(self, call: ast.Call) -> tuple[ast.expr, ast.expr] | None:
-        """The array that a call changes and its new value."""
-        name = numpy_name(self.unit, call.func)
-        args = call.args
-        if name == "numpy.copyto" and len(args) == 2:
-            where = next((k.value for k in call.keywords if k.arg == "where"), None)
-            value = (
-                args[1]
-                if where is None
-                else ast.Call(self._numpy("where"), [where, args[1], copy.deepcopy(args[0])], [])
-            )
-            return args[0], value
-        if name == "numpy.put" and len(args) == 3:
-            return ast.Subscript(ast.Attribute(args[0], "flat", ast.Load()), args[1], ast.Load()), args[2]
-        if name in ("numpy.place", "numpy.putmask") and len(args) == 3:
-            return args[0], ast.Call(self._numpy("where"), [args[1], args[2], copy.deepcopy(args[0])], [])
-        if name == "numpy.fill_diagonal" and len(args) == 2:
-            return args[0], ast.Call(
-                self._numpy("fill_diagonal"),
-                [copy.deepcopy(args[0]), args[1]],
-                [ast.keyword("inplace", ast.Constant(value=False))],
-            )
-        if name is not None and name.endswith(".at"):
-            return self._ufunc_at(name, args)
-        if name is None and isinstance(call.func, ast.Attribute):
-            return self._method(call, call.func)
-        return None
-
-    def _ufunc_at(self, name: str, args: list[ast.expr]) -> tuple[ast.expr, ast.expr] | None:
-        """`np.add.at(x, i, v)`, where repeated indices count each time."""
-        methods = {
-            "add": "add",
-            "multiply": "multiply",
-            "minimum": "min",
-            "maximum": "max",
-            "subtract": "subtract",
-            "divide": "divide",
-        }
-        method = methods.get(name.split(".")[-2])
-        if method is None or len(args) != 3:
-            return None
-        at = ast.Subscript(ast.Attribute(copy.deepcopy(args[0]), "at", ast.Load()), args[1], ast.Load())
-        value: ast.expr = args[2]
-        if method == "subtract":
-            method, value = "add", ast.UnaryOp(ast.USub(), value)
-        return args[0], ast.Call(ast.Attribute(at, method, ast.Load()), [value], [])
-
-    def _method(self, call: ast.Call, func: ast.Attribute) -> tuple[ast.expr, ast.expr] | None:
-        fact = self.facts.of(self.unit, func.value)
-        if func.attr not in METHODS or (fact.forms and not fact.is_array):
-            return None
-        if func.attr == "fill":
-            return func.value, call.args[0]
-        if func.attr in ("sort", "partition"):
-            return func.value, ast.Call(
-                self._numpy(func.attr), [copy.deepcopy(func.value), *call.args], call.keywords
-            )
-        return None
-
     # -- helpers that change their arguments --
 
     def _hoisted(self, node: ast.stmt) -> Iterator[ast.stmt]:
         """Calls of helpers that change arguments, each in a statement of its own before this one."""
         before: list[ast.stmt] = []
         if isinstance(node, ast.For | ast.While | ast.If | ast.FunctionDef):
-            hoist = _Hoist(self, node, before, always=isinstance(node, ast.For | ast.If))
+            hoist = Ahead(self, node, before, always=isinstance(node, ast.For | ast.If))
             if isinstance(node, ast.FunctionDef):
                 hoist.visit(ast.Module(node.body, []))
             else:
@@ -440,7 +274,7 @@ class Desugar:
             yield from before
             yield node
             return
-        node = _Hoist(self, node, before).visit(node)
+        node = Ahead(self, node, before).visit(node)
         yield from before
         if not (
             isinstance(node, ast.Expr)
@@ -448,126 +282,3 @@ class Desugar:
             and getattr(node.value, "gone", False)
         ):
             yield node
-
-
-class _Hoist(ast.NodeTransformer):
-    """Replaces calls of mutating helpers by names that hold their results."""
-
-    def __init__(
-        self, desugar: Desugar, node: ast.stmt, before: list[ast.stmt], *, always: bool = True
-    ) -> None:
-        self.desugar = desugar
-        self.node = node
-        self.before = before
-        self.always = always
-
-    def _at_times(self, node: ast.AST) -> ast.AST:
-        """Part of an expression that is worked out once, never, or many times."""
-        outer, self.always = self.always, False
-        try:
-            return self.visit(node)  # type: ignore[no-any-return]
-        finally:
-            self.always = outer
-
-    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-        """`a if c else b`: only one of the two is called."""
-        new = copy.copy(node)
-        new.test = self.visit(node.test)
-        new.body, new.orelse = self._at_times(node.body), self._at_times(node.orelse)  # type: ignore[assignment]
-        return new
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        """`a and b`: perhaps only the first."""
-        new = copy.copy(node)
-        new.values = [self.visit(node.values[0]), *(self._at_times(value) for value in node.values[1:])]  # type: ignore[list-item]
-        return new
-
-    def visit(self, node: ast.AST) -> Any:
-        """What is inside a lambda or a comprehension is worked out later, or many times."""
-        later = isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp)
-        if not later or not self.always:
-            return super().visit(node)
-        return self._at_times(node)
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        """Copy on the way: the user's tree stays as it is."""
-        return super().generic_visit(copy.copy(node) if not isinstance(node, list) else node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        """A call: of a mutating helper or not."""
-        callee = self.desugar.unit.helpers.get(".".join(dotted(node.func) or ()))
-        changes = self.desugar.mutated.get(callee, ()) if callee is not None else ()
-        new = self.generic_visit(node)
-        assert isinstance(new, ast.Call)
-        if callee is None or not changes:
-            return new
-        return self._stored(new, callee, changes)
-
-    def _stored(self, call: ast.Call, callee: Unit, changes: tuple[str, ...]) -> ast.AST:
-        self._be_in_order(call, callee, changes)
-        names = [self._name_of(call, callee, parameter) for parameter in changes]
-        gone = ast.Constant(None)
-        gone.gone = True  # type: ignore[attr-defined]
-        results: list[ast.expr] = [store(name) for name in names]
-        whole = (
-            self.node.value is not None and isinstance(self.node, ast.Expr)
-            if hasattr(self.node, "value")
-            else False
-        )
-        value: ast.expr = gone
-        if self.desugar.returns[callee]:
-            name = self.desugar.names.new("result")
-            results.insert(0, store(name))
-            value = gone if whole else self.desugar._loaded(name, call)
-        target: ast.expr = results[0] if len(results) == 1 else ast.Tuple(results, ast.Store())
-        changed = like(ast.Assign([target], call), self.node)
-        changed.stores = frozenset(names)
-        self.before.append(changed)
-        return value
-
-    def _be_in_order(self, call: ast.Call, callee: Unit, changes: tuple[str, ...]) -> None:
-        """The call is put before the statement: nothing that it changes may be read before it there.
-
-        Raises:
-            CannotPort: something is; or the call is made at times only.
-        """
-        if not self.always:
-            text = f"`{callee.name}` changes its arguments, and is called here at times only, or many times."
-            raise self.desugar.unit.refuse(call, text, "Call it in a statement of its own.")
-        order = [a.arg for a in [*callee.node.args.posonlyargs, *callee.node.args.args]]
-        given = dict(zip(order, call.args, strict=False)) | {k.arg: k.value for k in call.keywords}
-        changed = {_root(given[name]) for name in changes if name in given}
-        value = getattr(self.node, "value", None)
-        place = (getattr(call, "lineno", 0), getattr(call, "col_offset", 0))
-        for node in ast.walk(value) if isinstance(value, ast.AST) else ():
-            before = (getattr(node, "lineno", 0), getattr(node, "col_offset", 0)) < place
-            if isinstance(node, ast.Name) and node.id in changed and before:
-                text = f"`{node.id}` is read here before `{callee.name}` changes it."
-                raise self.desugar.unit.refuse(call, text, "Write the call in a statement of its own.")
-
-    def _name_of(self, call: ast.Call, callee: Unit, parameter: str) -> str:
-        """The caller's name for a changed argument."""
-        order = [a.arg for a in [*callee.node.args.posonlyargs, *callee.node.args.args]]
-        by_name = next((k for k in call.keywords if k.arg == parameter), None)
-        at = order.index(parameter) if parameter in order else -1
-        argument = by_name.value if by_name else call.args[at] if 0 <= at < len(call.args) else None
-        if isinstance(argument, ast.Name):
-            return argument.id
-        if argument is None:
-            raise self.desugar.unit.refuse(
-                call, f"The helper changes `{parameter}`, which is not passed here.", "Pass it by name."
-            )
-        view = self.desugar.names.new("view")
-        self.before.append(assign(view, argument, self.node))
-        if by_name is not None:
-            by_name.value = load(view)
-        else:
-            call.args = [load(view) if i == at else a for i, a in enumerate(call.args)]
-        return view
-
-
-def _root(node: ast.AST) -> str:
-    """The name of the array that an argument is, or is a part of."""
-    while isinstance(node, ast.Subscript | ast.Attribute):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""

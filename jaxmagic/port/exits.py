@@ -11,9 +11,9 @@ import ast
 import copy
 
 from jaxmagic.port.collect import Unit
-from jaxmagic.port.desugar import Names, assign, like, load
 from jaxmagic.port.flow import blocks
-from jaxmagic.port.nodes import made
+from jaxmagic.port.fresh import Names
+from jaxmagic.port.nodes import assign, like, load, made
 
 EXITS = (ast.Break, ast.Continue, ast.Return)
 

@@ -12,8 +12,8 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jaxmagic.port.desugar import load, store
 from jaxmagic.port.flow import read
+from jaxmagic.port.nodes import load, store
 
 
 @dataclass(slots=True)

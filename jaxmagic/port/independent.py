@@ -12,10 +12,10 @@ import math
 from dataclasses import dataclass
 
 from jaxmagic.port.collect import Unit
-from jaxmagic.port.desugar import is_put
 from jaxmagic.port.flow import Liveness, assigned, blocks, read
 from jaxmagic.port.linear import linear, plus, scaled
 from jaxmagic.port.names import numpy_name
+from jaxmagic.port.nodes import is_put
 from jaxmagic.port.observe import Fact, Facts
 from jaxmagic.port.ranges import (
     Places,

@@ -6,10 +6,9 @@ import ast
 import copy
 
 from jaxmagic.port.branches import Branches
-from jaxmagic.port.desugar import is_put, load, store
 from jaxmagic.port.flow import assigned, bound, parts
 from jaxmagic.port.known import Env, Held
-from jaxmagic.port.nodes import made
+from jaxmagic.port.nodes import is_put, load, made, store
 
 # Bounds of a loop, the name of its index, and what binds the targets.
 Head = tuple[ast.expr, ast.expr, str, list[ast.stmt]]

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port.collect import MISSING, Unit, dotted, is_constant_module, local_names, object_of
-from jaxmagic.port.desugar import load
 from jaxmagic.port.flow import read
 from jaxmagic.port.names import numpy_name
+from jaxmagic.port.nodes import load
 from jaxmagic.port.observe import Fact, Facts
 from jaxmagic.port.windows import Value
 

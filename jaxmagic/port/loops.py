@@ -6,11 +6,10 @@ import ast
 import copy
 
 from jaxmagic.errors import CannotPort
-from jaxmagic.port.desugar import load, store
 from jaxmagic.port.flow import assigned, blocks, exits, parts
 from jaxmagic.port.hoist import Hoist, hoisted
 from jaxmagic.port.known import Env, Held, either
-from jaxmagic.port.nodes import bind, dtype, made, tuple_of
+from jaxmagic.port.nodes import bind, dtype, load, made, store, tuple_of
 from jaxmagic.port.observe import Form
 from jaxmagic.port.ranges import Ranges, inside
 from jaxmagic.port.segments import Segments

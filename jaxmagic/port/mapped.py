@@ -12,14 +12,14 @@ import copy
 from dataclasses import dataclass, field
 
 from jaxmagic.port.collect import Unit
-from jaxmagic.port.desugar import Names, load
 from jaxmagic.port.flow import Liveness, assigned
+from jaxmagic.port.fresh import Names
 from jaxmagic.port.independent import Independent, Share, independent
 from jaxmagic.port.index import as_slice
 from jaxmagic.port.iteration import Iteration
 from jaxmagic.port.known import Env, Held
 from jaxmagic.port.linear import linear
-from jaxmagic.port.nodes import at_set, bind, made, seen_as, tuple_of
+from jaxmagic.port.nodes import at_set, bind, load, made, seen_as, tuple_of
 from jaxmagic.port.observe import Fact, Facts, Form
 from jaxmagic.port.ranges import Ranges, elements_of, is_full_slice
 from jaxmagic.port.windows import Window, call

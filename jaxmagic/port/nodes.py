@@ -3,13 +3,64 @@
 from __future__ import annotations
 
 import ast
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jaxmagic.port.observe import Fact
 from jaxmagic.port.windows import final
 
 Made = TypeVar("Made", bound=ast.stmt)
 Expression = TypeVar("Expression", bound=ast.expr)
+
+
+def load(name: str) -> ast.Name:
+    """A name that is read."""
+    return ast.Name(name, ast.Load())
+
+
+def store(name: str) -> ast.Name:
+    """A name that is bound."""
+    return ast.Name(name, ast.Store())
+
+
+def like(new: Any, old: ast.AST) -> Any:
+    """A new node in the place of an old one: its line, its comments, its number."""
+    ast.copy_location(new, old)
+    new.origin = getattr(old, "origin", old)
+    new.key = getattr(old, "key", -1)
+    return new
+
+
+def assign(name: str, value: ast.expr, old: ast.AST) -> ast.Assign:
+    """`name = value` in the place of an old statement."""
+    new: ast.Assign = like(ast.Assign([store(name)], value), old)
+    return new
+
+
+def put(name: str, index: ast.expr, value: ast.expr, old: ast.AST) -> ast.Assign:
+    """`name[index] = value` in the place of an old statement."""
+    new: ast.Assign = like(ast.Assign([ast.Subscript(load(name), index, ast.Store())], value), old)
+    return new
+
+
+def is_put(node: ast.stmt) -> bool:
+    """Whether a statement is a store into an array."""
+    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
+
+
+def is_whole(index: ast.expr) -> bool:
+    """Whether an index is `...` or `:` or `:, :`."""
+    if isinstance(index, ast.Tuple):
+        return all(is_whole(part) for part in index.elts)
+    if isinstance(index, ast.Slice):
+        return index.lower is None and index.upper is None and index.step is None
+    return isinstance(index, ast.Constant) and index.value is Ellipsis
+
+
+def loaded(name: str, value: ast.AST) -> ast.Name:
+    """A name that holds an expression's value, with the facts of that expression."""
+    node = load(name)
+    node.key = getattr(value, "key", -1)  # type: ignore[attr-defined]
+    return node
 
 
 def made(node: Made) -> Made:

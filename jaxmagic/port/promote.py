@@ -12,9 +12,9 @@ import copy
 from dataclasses import dataclass
 
 from jaxmagic.port.collect import Unit
-from jaxmagic.port.desugar import Names, assign, is_put, load, put
 from jaxmagic.port.flow import assigned, blocks, bound, read
-from jaxmagic.port.nodes import seen_as
+from jaxmagic.port.fresh import Names
+from jaxmagic.port.nodes import assign, is_put, load, put, seen_as
 from jaxmagic.port.observe import Fact, Facts, Form
 from jaxmagic.port.ranges import Places, Ranges, elements_of, inside, is_full_slice
 

@@ -12,10 +12,10 @@ import copy
 from dataclasses import dataclass
 
 from jaxmagic.port.collect import Unit
-from jaxmagic.port.desugar import Names, assign, is_put, load, put
 from jaxmagic.port.flow import Liveness, assigned, blocks, bound, read
+from jaxmagic.port.fresh import Names
 from jaxmagic.port.independent import independent
-from jaxmagic.port.nodes import made, seen_as
+from jaxmagic.port.nodes import assign, is_put, load, made, put, seen_as
 from jaxmagic.port.observe import Fact, Facts, Form
 from jaxmagic.port.ranges import Places, Ranges, elements_of, inside
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmagic.port.collect import Unit, object_of
-from jaxmagic.port.desugar import is_put, load
 from jaxmagic.port.flow import assigned, read
 from jaxmagic.port.known import Env, Held
 from jaxmagic.port.linear import linear
 from jaxmagic.port.mapped import Mapped
 from jaxmagic.port.names import numpy_name
-from jaxmagic.port.nodes import at_set, bind
+from jaxmagic.port.nodes import at_set, bind, is_put, load
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.ranges import bounds_of
 from jaxmagic.port.windows import call, compare, final

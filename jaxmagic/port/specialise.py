@@ -11,8 +11,9 @@ from typing import Any
 
 from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.decide import Decide
-from jaxmagic.port.desugar import Desugar, Names
+from jaxmagic.port.desugar import Desugar
 from jaxmagic.port.exits import Exits
+from jaxmagic.port.fresh import Names
 from jaxmagic.port.known import Decisions, Env, Held
 from jaxmagic.port.loops import Loops
 from jaxmagic.port.observe import Facts

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from jaxmagic.port.closures import captured, changed_apart
 from jaxmagic.port.collect import Unit, dotted
-from jaxmagic.port.desugar import Names, is_put, like, load
 from jaxmagic.port.flow import Liveness, assigned, bound, parts, read, returns
+from jaxmagic.port.fresh import Names
 from jaxmagic.port.known import LOST, Decisions, Env, Held
+from jaxmagic.port.nodes import is_put, like, load
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.ranges import Ranges
 from jaxmagic.port.subscripts import Subscripts

@@ -8,11 +8,10 @@ import copy
 
 import numpy as np
 
-from jaxmagic.port.desugar import assign, is_put, is_whole, load
 from jaxmagic.port.flow import read
 from jaxmagic.port.index import Index, as_slice, beside, is_full
 from jaxmagic.port.known import Env, Held
-from jaxmagic.port.nodes import at_set
+from jaxmagic.port.nodes import assign, at_set, is_put, is_whole, load
 from jaxmagic.port.observe import NOTHING, Fact, form_of
 from jaxmagic.port.statements import Statements
 from jaxmagic.port.windows import Value, call

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from jaxmagic.port.calls import Calls
-from jaxmagic.port.desugar import load
 from jaxmagic.port.index import Index, as_slice, beside, is_full
 from jaxmagic.port.known import Env
 from jaxmagic.port.linear import written
+from jaxmagic.port.nodes import load
 from jaxmagic.port.windows import Value, Window, bounds, call, extent
 
 

@@ -11,9 +11,8 @@ import ast
 import copy
 
 from jaxmagic.port.collect import Unit
-from jaxmagic.port.desugar import is_put, is_whole, like
 from jaxmagic.port.flow import Liveness, assigned, read
-from jaxmagic.port.nodes import seen_as
+from jaxmagic.port.nodes import is_put, is_whole, like, seen_as
 from jaxmagic.port.observe import Fact, Facts
 from jaxmagic.port.ranges import bounds_of, elements_of, is_full_slice
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 
-from jaxmagic.port.desugar import is_put
 from jaxmagic.port.flow import blocks
+from jaxmagic.port.nodes import is_put
 
 # Values that are new arrays or numbers whatever their operands are: never views.
 NEW = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp)

@@ -12,10 +12,11 @@ import copy
 from collections.abc import Iterator, Mapping
 
 from jaxmagic.port.collect import Unit, dotted, local_names
-from jaxmagic.port.desugar import Names, assign, is_put, like, load, put, store
 from jaxmagic.port.flow import Liveness, blocks, bound, read
+from jaxmagic.port.fresh import Names
 from jaxmagic.port.instrument import GIVEN
 from jaxmagic.port.names import numpy_name
+from jaxmagic.port.nodes import assign, is_put, like, load, put, store
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.sharing import Sharing, View
 
