@@ -1,11 +1,12 @@
 """Planted slow lines, and how much of the time is accounted for.
 
-    python tests/benchmarks/hot_lines.py [--keep FILE] [host …]
+    python tests/benchmarks/hot_lines.py [--keep FILE] [--side N] [host …]
 
 Ten kinds of slow operations are put as a line of their own into eight host programs. Each should come
 out as the hottest line, and its share should be what removing the line and timing again says (both ways
 of the program are timed by turns). With `--keep`, what was measured is kept in a file and not measured
-again: the table can be made in pieces, a host a run.
+again: the table can be made in pieces, a host a run. `--side` is that of the square arrays: a GPU needs
+larger ones (4096) than a CPU to be busy for a millisecond.
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=pathlib.Path, help="a file of what was measured, a line each")
     parser.add_argument("hosts", nargs="*", default=list(HOSTS))
+    parser.add_argument("--side", type=int, default=N, help="rows and columns of the arrays")
     asked = parser.parse_args()
+    globals()["N"] = asked.side
     kept = asked.keep.read_text().splitlines() if asked.keep and asked.keep.exists() else []
     rows = [json.loads(line) for line in kept]
     done = {(row["host"], row["kind"]) for row in rows}
