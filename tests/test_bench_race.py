@@ -252,8 +252,8 @@ def test_an_unknown_pair_is_refused_in_words():
         (1.0, 0.0, 1.0, None),
         (1.0, 0.9, 1.0, None),  # busy, but on other cores: low quantiles hold
         (0.3, 0.0, 1.0, None),  # it waits for something, and not for a core
-        (0.3, 1.7, 1.0, "`a` had 30% of a core while it ran: others took the rest."),
-        (1.0, 0.9, 3.0, "The batches of `b` differ by 59% meanwhile."),
+        (0.3, 1.7, 1.0, "`a` had 30 % of a core while it ran: others took the rest."),
+        (1.0, 0.9, 3.0, "The batches of `b` differ by 59 % meanwhile."),
     ],
 )
 def test_too_busy_a_machine_is_told_from_what_it_measured(cores, others, jitter, kind):
@@ -479,7 +479,7 @@ def compiled_texts(monkeypatch):
 )
 def test_products_in_shorter_numbers_than_those_asked_for_are_told(monkeypatch, function, dtype, said):
     monkeypatch.setattr("jaxmagic.analysis.devices.products", lambda: "TF32 (three digits)")
-    result = jaxmagic.benchmark(function, np.eye(8, dtype=dtype), budget=0.3)
+    result = quick(function, np.eye(8, dtype=dtype))
     told = [note.text for note in result.notes if note.kind == "short products"]
     assert bool(told) is said
     if said:

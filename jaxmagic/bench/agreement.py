@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,12 +67,16 @@ def worst(parts: Sequence[Difference]) -> Difference:
     )
 
 
-def agreement(outcomes: Mapping[str, Outcome], references: Mapping[str, str] | None = None) -> Agreement:
+def agreement(
+    outcomes: Mapping[str, Outcome],
+    references: Mapping[str, str] | None = None,
+    called: Callable[[str], str] = str,
+) -> Agreement:
     """How the outcomes of several contenders agree with the first one's, or with their references'."""
     first = next(iter(outcomes))
     pairs = {name: (references or {}).get(name, first) for name in outcomes}
     found = {
-        f"{other} against {name}": compare(outcomes[other], outcomes[name])
+        f"{called(other)} against {called(name)}": compare(outcomes[other], outcomes[name])
         for name, other in pairs.items()
         if other != name and other in outcomes
     }

@@ -25,12 +25,11 @@ from jaxmagic.bench.sampling import race as take_turns
 from jaxmagic.bench.stopwatch import TimeIsUp
 from jaxmagic.bench.undisturbed import Chosen, chosen
 from jaxmagic.errors import JaxmagicError
-from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Note, Port, Value
+from jaxmagic.results import JIT, NUMPY, Agreement, Benchmark, Contender, Interval, Note, Port, Value, called
 from jaxmagic.target import Target
 
 Watch = Callable[[Benchmark, float], None]
 
-NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
 # Seconds between two reports, and between those while a first call goes on. Shares of the budget: that
 # the first calls may run over, comparing, and the last turns; that a call which began in time gets before
 # it is broken off; that a side gets after another one's single call has used it all up; below which it is
@@ -205,7 +204,8 @@ class Course:
         """Say how the outcomes agree, unless they are so large that it takes too long."""
         try:
             with self.tools.cut_off(max(self.left + COMPARING * self.budget, GRACE * self.budget)):
-                self.agreement = agreement.agreement(outcomes, self.references)
+                names = str if self.labelled else called
+                self.agreement = agreement.agreement(outcomes, self.references, names)
                 self.excuse_chaos(outcomes[next(iter(outcomes))])
         except TimeIsUp:
             self.agreement = Agreement(ok=None, where="comparing the results took longer than was left")

@@ -17,14 +17,14 @@ from jaxmagic.analysis.inputs import plain
 from jaxmagic.bench import agreement, contenders, inputs, programs
 from jaxmagic.bench.agreement import Outcome
 from jaxmagic.bench.captures import on_numpy, uses_jax
-from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, cut_off, obstacle, scope_for
+from jaxmagic.bench.course import Course, cut_off, obstacle, scope_for
 from jaxmagic.bench.instruments import Instruments
 from jaxmagic.bench.stopwatch import TimeIsUp
 from jaxmagic.errors import BadTarget, CannotPort
 from jaxmagic.port import guard
 from jaxmagic.port.drive import drive
 from jaxmagic.port.prove import NUDGES, nudged
-from jaxmagic.results import Note, Port
+from jaxmagic.results import EAGER, GRADIENT, JIT, NUMPY, Note, Port
 from jaxmagic.target import Target
 
 Others = Callable[[Course, Target], None]

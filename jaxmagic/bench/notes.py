@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
 
 from jaxmagic.bench import statistics
 from jaxmagic.bench.contenders import Program, Side
-from jaxmagic.results import Benchmark, Note
+from jaxmagic.results import Benchmark, Contender, Note
 
 Sides = Mapping[str, Side]
 
@@ -21,10 +21,12 @@ STARVED = 0.75
 SHAKEN = 0.25
 
 # Above these a note is due: the share of the call that is dispatch, cores of others, the spread of
-# the batches, bytes folded in, and the share of a call that moving the inputs would add.
+# the batches, the share of the samples that does not count, bytes folded in, and the share of a call that
+# moving the inputs would add.
 DISPATCH = 0.4
 BUSY = 0.2
 UNSTEADY = 0.1
+MANY_LEFT_OUT = 0.02
 FOLDED = 1_000_000
 TRANSFER = 0.2
 
@@ -32,7 +34,7 @@ TRANSFER = 0.2
 def notes(result: Benchmark, sides: Sides) -> tuple[Note, ...]:
     """Every note that applies."""
     said = [(kind, make(result)) for kind, make in _OF_RESULT.items()]
-    said += [("captured array", _captured(sides)), ("moves inputs", _moves(sides))]
+    said += [("captured array", _captured(sides)), ("moves inputs", _moves(result, sides))]
     said += [(kind, make(it)) for it in _programs(result, sides) for kind, make in _OF_PROGRAM.items()]
     return tuple(Note(kind=kind, text=text) for kind, text in said if text)
 
@@ -41,7 +43,7 @@ def _programs(result: Benchmark, sides: Sides) -> Iterator[_Compiled]:
     for name, side in sides.items():
         typical = result.contenders[name].typical
         if side.program is not None and typical is not None:
-            yield _Compiled(name=name, program=side.program, typical=typical)
+            yield _Compiled(name=_name(result, name), program=side.program, typical=typical)
 
 
 # -- about the race -------------------------------------------------------------------------------
@@ -60,13 +62,27 @@ def _busy(result: Benchmark) -> str:
 
 def _disturbed(result: Benchmark) -> str:
     parts = [
-        f"{sum(map(len, side.left_out)):,} of {sum(map(len, side.left_out + side.seconds)):,} of `{name}`"
+        f"{_count(side.left_out):,} of {_count(side.left_out + side.seconds):,} of {_name(result, name)}"
         for name, side in result.contenders.items()
-        if side.left_out
+        if _left_out(side) >= MANY_LEFT_OUT
     ]
     if not parts:
         return ""
     return f"Samples during which the system gave the core to others do not count: {_listed(parts)}."
+
+
+def _left_out(side: Contender) -> float:
+    """The share of a side's samples that does not count."""
+    return _count(side.left_out) / max(_count(side.left_out + side.seconds), 1)
+
+
+def _count(batches: Sequence[Sequence[float]]) -> int:
+    return sum(map(len, batches))
+
+
+def _name(result: Benchmark, name: str) -> str:
+    """What a side is called in a sentence: a user's own name as code."""
+    return f"`{name}`" if result.labelled else result.called(name)
 
 
 def _too_busy(result: Benchmark) -> str:
@@ -76,16 +92,22 @@ def _too_busy(result: Benchmark) -> str:
     had = [(result.conditions.get(CORES_OF + name), name) for name in result.contenders]
     least, starved = min(((cores, name) for cores, name in had if cores is not None), default=(1.0, ""))
     if least < STARVED:
-        return f"`{starved}` had {least:.0%} of a core while it ran: others took the rest."
+        return (
+            f"{_name(result, starved)} had {100 * least:.0f} % of a core while it ran: others took the rest."
+        )
     name, differ = _least_steady(result)
-    return f"The batches of `{name}` differ by {differ:.0%} meanwhile." if differ >= SHAKEN else ""
+    return (
+        f"The batches of {_name(result, name)} differ by {100 * differ:.0f} % meanwhile."
+        if differ >= SHAKEN
+        else ""
+    )
 
 
 def _unsteady(result: Benchmark) -> str:
     name, differ = _least_steady(result)
     if differ < UNSTEADY or _too_busy(result):
         return ""
-    return f"The batches of `{name}` differ by {differ:.0%}: the machine was not steady."
+    return f"The batches of {_name(result, name)} differ by {100 * differ:.0f} %: the machine was not steady."
 
 
 def _least_steady(result: Benchmark) -> tuple[str, float]:
@@ -96,7 +118,9 @@ def _least_steady(result: Benchmark) -> tuple[str, float]:
 
 
 def _once(result: Benchmark) -> str:
-    names = [f"`{name}`" for name, side in result.contenders.items() if sum(map(len, side.seconds)) == 1]
+    names = [
+        _name(result, name) for name, side in result.contenders.items() if sum(map(len, side.seconds)) == 1
+    ]
     if not names:
         return ""
     were = "was" if len(names) == 1 else "were"
@@ -129,8 +153,8 @@ def _captured(sides: Sides) -> str:
     return f"{_listed(names)} came from outside the function and {went}, so that XLA cannot fold it in."
 
 
-def _moves(sides: Sides) -> str:
-    names = [f"`{name}`" for name, side in sides.items() if side.moves]
+def _moves(result: Benchmark, sides: Sides) -> str:
+    names = [_name(result, name) for name, side in sides.items() if side.moves]
     if not names:
         return ""
     take = "takes" if len(names) == 1 else "take"
@@ -163,7 +187,7 @@ def _folded(it: _Compiled) -> str:
     if it.program.folded < FOLDED:
         return ""
     megabytes = f"{it.program.folded / 1e6:.3g} MB"
-    return f"`{it.name}` holds {megabytes} of constants, with which XLA may have computed ahead of time."
+    return f"{it.name} holds {megabytes} of constants, with which XLA may have computed ahead of time."
 
 
 def _dispatch(it: _Compiled) -> str:
@@ -189,7 +213,7 @@ def _transfer(it: _Compiled) -> str:
         return ""
     moving = f"Moving the inputs to {it.program.device} takes {seconds * 1e3:.3g} ms"
     both = f"{(seconds + it.typical) * 1e3:.3g} ms"
-    return f"{moving}, which is not in these times: moved each time, a call of `{it.name}` takes {both}."
+    return f"{moving}, which is not in these times: moved each time, a call of {it.name} takes {both}."
 
 
 _OF_RESULT: dict[str, Callable[[Benchmark], str]] = {

@@ -10,10 +10,10 @@ import jax
 
 from jaxmagic.analysis import devices
 from jaxmagic.bench import inputs, lineup
-from jaxmagic.bench.course import EAGER, GRADIENT, JIT, NUMPY, Course, Watch
+from jaxmagic.bench.course import Course, Watch
 from jaxmagic.bench.instruments import Instruments
 from jaxmagic.errors import BadTarget
-from jaxmagic.results import Benchmark
+from jaxmagic.results import EAGER, GRADIENT, JIT, NUMPY, Benchmark
 from jaxmagic.target import Target
 
 

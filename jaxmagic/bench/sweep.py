@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from jaxmagic.bench import race, statistics
-from jaxmagic.bench.course import JIT, NUMPY
 from jaxmagic.bench.instruments import Instruments, interrupts_heard, interrupts_held
 from jaxmagic.errors import BadTarget
-from jaxmagic.results import Benchmark, Interval, Note, Point, Sweep
+from jaxmagic.results import JIT, NUMPY, Benchmark, Interval, Note, Point, Sweep
 from jaxmagic.target import Target
 
 Watch = Callable[[Sweep, float], None]

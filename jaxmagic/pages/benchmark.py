@@ -26,10 +26,8 @@ from jaxmagic.pages.blocks import (
     tab,
     words,
 )
-from jaxmagic.results import Agreement, Benchmark, Contender, Interval, Value
+from jaxmagic.results import EAGER, GRADIENT, JIT, NUMPY, Agreement, Benchmark, Contender, Interval, Value
 
-NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
-_LABELS = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "JAX under jit", GRADIENT: "jit with gradient"}
 _IN_SENTENCES = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "jit"}
 # How the obstacle of a side begins that might have run, with more time.
 _TOO_LATE = ("cut off", "not started", "a call of ", "copying the inputs takes ", "the port was cut off")
@@ -88,7 +86,7 @@ def _say_constant(_: Benchmark) -> Words:
 
 def _say_busy(result: Benchmark) -> Words:
     sides = [(name, result.contenders[name].typical) for name in _timed(result)]
-    figures = units.listed([f"{called(result, name)} {units.seconds(typical, 2)}" for name, typical in sides])
+    figures = units.listed([f"{result.called(name)} {units.seconds(typical, 2)}" for name, typical in sides])
     return words("The machine was ", strong("too busy to tell"), f" who is faster; a call took {figures}.")
 
 
@@ -96,14 +94,14 @@ def _say_alone(result: Benchmark) -> Words:
     (name,) = _timed(result)
     out = [side.name for side in result.contenders.values() if side.typical is None]
     sentence = words(
-        f"{called(result, name)} takes ", strong(units.seconds(result.contenders[name].typical)), " a call"
+        f"{result.called(name)} takes ", strong(units.seconds(result.contenders[name].typical)), " a call"
     )
     if not out:
         return sentence + words(".")
     others = (
         "JAX"
         if not result.labelled and set(out) in ({EAGER, JIT}, {JIT, GRADIENT})
-        else units.listed([called(result, other) for other in out])
+        else units.listed([result.called(other) for other in out])
     )
     late = all((result.contenders[name].obstacle or "").startswith(_TOO_LATE) for name in out)
     what = f"there was no time for {others}" if late else f"{others} could not run it"
@@ -112,8 +110,8 @@ def _say_alone(result: Benchmark) -> Words:
 
 def _say_fastest(result: Benchmark) -> Words:
     first, second, *_ = sorted(_timed(result), key=lambda name: result.contenders[name].typical or 0.0)
-    times = _times(result.speedup(first, over=second), called(result, second))
-    return words(strong(called(result, first)), " is ") + times + words(".")
+    times = _times(result.speedup(first, over=second), result.called(second))
+    return words(strong(result.called(first)), " is ") + times + words(".")
 
 
 def _say_gradient(result: Benchmark) -> Words:
@@ -178,7 +176,7 @@ _SENTENCES: tuple[tuple[Callable[[Benchmark], bool], Callable[[Benchmark], Words
 
 def _say_running(result: Benchmark) -> Words:
     sides = [(name, side.typical) for name, side in result.contenders.items() if side.typical is not None]
-    so_far = units.listed([f"{called(result, name)} {units.seconds(typical, 2)}" for name, typical in sides])
+    so_far = units.listed([f"{result.called(name)} {units.seconds(typical, 2)}" for name, typical in sides])
     return words("Racing ", strong(result.name), f": {so_far} a call so far." if sides else " …")
 
 
@@ -254,14 +252,16 @@ def _conditions(result: Benchmark) -> Words:
         f"{units.counted(_batches(result), 'batch', 'batches')}, {units.seconds(result.elapsed, 2)}",
     ]
     line = words(" · ".join(part for part in parts if part))
-    return line + _machine(result.conditions) + _agreed(result.agreement)
+    return line + _machine(result) + _agreed(result.agreement)
 
 
-def _machine(conditions: Mapping[str, Any]) -> Words:
-    others = conditions.get("busy cores of others")
+def _machine(result: Benchmark) -> Words:
+    others = result.conditions.get("busy cores of others")
     if others is None:
         return ()
-    return (Text(" · "), Text("machine busy", tone="warn") if others >= BUSY else Text("machine quiet"))
+    if others >= BUSY:
+        return (Text(" · "), Text("machine busy", tone="warn"))
+    return words(" · machine ", "not steady" if _has_note("unsteady")(result) else "quiet")
 
 
 def _precision(agreement: Agreement) -> str:
@@ -307,7 +307,7 @@ def _obstacles(result: Benchmark) -> tuple[Aside, ...]:
     both = not result.labelled and len(jax) == 2 and len(set(jax)) == 1
     return tuple(
         Aside(words=spell(text), tone="bad")
-        for text in dict.fromkeys(_obstacle(side, called(result, side.name), both) for side in stopped)
+        for text in dict.fromkeys(_obstacle(side, result.called(side.name), both) for side in stopped)
     )
 
 
@@ -348,7 +348,7 @@ def _times_table(result: Benchmark) -> Table:
             *((Column(title="moving inputs"),) if moved else ()),
             Column(title="", align="left"),
         ),
-        rows=tuple(_row(side, called(result, side.name), longest, fastest, moved) for side in sides),
+        rows=tuple(_row(side, result.called(side.name), longest, fastest, moved) for side in sides),
     )
 
 
@@ -408,7 +408,7 @@ def _port(result: Benchmark) -> tuple[Block, ...]:
 
 def _samples(result: Benchmark) -> tuple[Block, ...]:
     series = tuple(
-        _strip(side, called(result, side.name), i)
+        _strip(side, result.called(side.name), i)
         for i, side in enumerate(result.contenders.values())
         if _several(side)
     )
@@ -453,15 +453,3 @@ def _fact(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
-
-
-def called(result: Benchmark, name: str) -> str:
-    """What a contender is called in a race, by its user where its user named it."""
-    return name if result.labelled else label(name)
-
-
-def label(name: str) -> str:
-    """What a contender is called; a precision or a device stands behind its name."""
-    kind, space, rest = name.partition(" ")
-    on = "on " if ":" in rest else ""
-    return _LABELS.get(kind, kind) + space + on + rest

@@ -22,7 +22,7 @@ def page(result: Comparison) -> Page:
 
 
 def _say(result: Comparison) -> Words:
-    parts = [_became(benchmark.called(result.after, name), times) for name, times in result.speedups.items()]
+    parts = [_became(result.after.called(name), times) for name, times in result.speedups.items()]
     sentence: Words = ()
     for part in parts[:-1]:
         sentence += (*part, Text("; "))
@@ -61,7 +61,7 @@ def _row(result: Comparison, name: str) -> tuple[Cell, ...]:
     tone: Tone = "good" if (times.low or 0) > 1 else "bad" if (times.high or 1) < 1 else "plain"
     seconds = (words(units.seconds(side.typical)) for side in sides)
     return (
-        words(benchmark.called(result.after, name)),
+        words(result.after.called(name)),
         *seconds,
         (Text(f"× {units.ratio(times.estimate)}", tone=tone),),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from jaxmagic.pages import units
-from jaxmagic.pages.benchmark import JIT, NUMPY, label
 from jaxmagic.pages.blocks import (
     Aside,
     Cell,
@@ -20,7 +19,7 @@ from jaxmagic.pages.blocks import (
     tab,
     words,
 )
-from jaxmagic.results import Contender, Interval, Point, Sweep
+from jaxmagic.results import JIT, NUMPY, Contender, Interval, Point, Sweep, called
 
 _TONES: dict[str, Tone] = {NUMPY: "muted", "jax": "forward", JIT: "accent"}
 
@@ -94,7 +93,7 @@ def _notes(result: Sweep) -> tuple[Aside, ...]:
     busy = [f"{point.size:,}" for point in result.points if _was_busy(point)]
     unsure = [f"The machine was too busy to tell who is ahead at {units.listed(busy)}."] if busy else []
     obstacles = [
-        f"{label(side.name)}: {side.obstacle}"
+        f"{called(side.name)}: {side.obstacle}"
         for point in result.points
         for side in point.benchmark.contenders.values()
         if side.obstacle
@@ -133,7 +132,7 @@ def _curve(result: Sweep, name: str) -> Series:
         and point.benchmark.agreement.ok is not False
     ]
     return Series(
-        name=label(name),
+        name=called(name),
         x=tuple(size for size, _ in shown),
         y=tuple(side.typical or 0.0 for _, side in shown),
         low=tuple(_end(side, "low") for _, side in shown),

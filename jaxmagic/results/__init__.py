@@ -10,7 +10,20 @@ from jaxmagic.results.devices import Device, Devices, Placement
 from jaxmagic.results.gradient import Check, Curve, Expense, Field, Gradient, Partial
 from jaxmagic.results.graph import Edge, Graph, Node, NodeKind
 from jaxmagic.results.port import Port
-from jaxmagic.results.race import Agreement, Benchmark, Comparison, Contender, Interval, Point, Sweep
+from jaxmagic.results.race import (
+    EAGER,
+    GRADIENT,
+    JIT,
+    NUMPY,
+    Agreement,
+    Benchmark,
+    Comparison,
+    Contender,
+    Interval,
+    Point,
+    Sweep,
+    called,
+)
 from jaxmagic.results.retrace import Cause, Difference, Retrace, Verdict
 from jaxmagic.results.trace import (
     Change,
@@ -28,7 +41,11 @@ from jaxmagic.results.trace import (
 )
 
 __all__ = [
+    "EAGER",
+    "GRADIENT",
     "HERE",
+    "JIT",
+    "NUMPY",
     "Agreement",
     "Benchmark",
     "Buffer",
@@ -80,6 +97,7 @@ __all__ = [
     "Value",
     "Verdict",
     "Work",
+    "called",
     "plain",
 ]
 

@@ -59,6 +59,17 @@ class Contender:
     transfer: float | None = None
 
 
+NUMPY, EAGER, JIT, GRADIENT = "numpy", "jax", "jax.jit", "jax.grad"
+_CALLED = {NUMPY: "NumPy", EAGER: "JAX op by op", JIT: "JAX under jit", GRADIENT: "jit with gradient"}
+
+
+def called(name: str) -> str:
+    """What one of our contenders is called; a precision or a device stands behind its name."""
+    kind, space, rest = name.partition(" ")
+    on = "on " if ":" in rest else ""
+    return _CALLED.get(kind, kind) + space + on + rest
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """Whether the contenders' results are the same; `ok` is None where that was not compared.
@@ -107,6 +118,10 @@ class Benchmark:
     labelled: bool = False
     notes: tuple[Note, ...] = ()
     sources: tuple[Source, ...] = ()
+
+    def called(self, name: str) -> str:
+        """What a contender is called, by its user where its user named it."""
+        return name if self.labelled else called(name)
 
     def speedup(self, a: str, over: str) -> Interval:
         """How many times as fast `a` is as `over`, with its interval.
