@@ -8,6 +8,8 @@ one that NumPy itself cannot run is skipped.
 from __future__ import annotations
 
 import copy
+import dataclasses
+import functools
 import inspect
 import linecache
 
@@ -17,7 +19,7 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import port
-from jaxmagic.port.prove import Run, compare
+from jaxmagic.port.prove import Run, compare, is_chaotic
 
 N = 5
 HEAD = "def program(a, b, m, k):\n"
@@ -248,6 +250,22 @@ def inputs(seed):
     return [rng.normal(size=N), rng.normal(size=N), rng.normal(size=(N, N)), rng.integers(0, N, N)]
 
 
+def others(seed):
+    """Inputs of the same kinds that a port was not made on: fresh ones, one sign, ties, and repeated indices.
+
+    Yields:
+        what they are, and the inputs.
+    """
+    fresh = inputs(seed)
+    yield "fresh", fresh
+    yield "positive", [*(np.abs(value) for value in fresh[:3]), np.arange(N)[::-1].copy()]
+    yield "negative", [*(-np.abs(value) for value in fresh[:3]), np.full(N, fresh[3][0])]
+    ties = [
+        np.random.default_rng(seed).choice([-1.0, 0.0, 0.5, 1.0, 2.0], value.shape) for value in fresh[:3]
+    ]
+    yield "ties", [*ties, np.array([0, N - 1, N - 1, 0, 1])]
+
+
 def run_numpy(function, args):
     own = copy.deepcopy(args)
     with np.errstate(all="ignore"):
@@ -256,14 +274,17 @@ def run_numpy(function, args):
     return Run(result=copy.deepcopy(result), after=dict(zip(names, own, strict=True)))
 
 
+def is_eager(made):
+    return any(note.kind == "eager" for note in made.notes)
+
+
 def run_port(made, args):
+    """The port's run; the function that the proof has compiled already is not compiled once more."""
+    plain = inspect.unwrap(made.function)
     with jax.enable_x64(new_val=made.x64):
         given = [jnp.array(value) for value in args]
-        eager = any(note.kind == "eager" for note in made.notes)
-        result = jax.tree.map(
-            np.asarray,
-            (made.function if eager else jax.jit(made.function, static_argnames=made.static))(*given),
-        )
+        function = plain if is_eager(made) else jax.jit(plain, static_argnames=made.static)
+        result = jax.tree.map(np.asarray, function(*given))
     after = dict(zip(("a", "b", "m", "k"), args, strict=True))
     if made.mutated:
         result, *changed = (
@@ -273,27 +294,62 @@ def run_port(made, args):
     return Run(result=result, after=after)
 
 
-def judged(source, number):
-    """ "equal", "refused", "cannot run" or, for what must not happen, how the port differs silently."""
-    function = compiled(source, number)
-    first, second = inputs(2 * number), inputs(2 * number + 1)
+def is_tame(run):
+    """Whether a result is finite and small, so that rounding stays what it is."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(run.result)]
+    return all(np.all(np.isfinite(leaf)) and np.all(np.abs(leaf) < 1e6) for leaf in leaves)
+
+
+def wanted_of(function, args):
+    """NumPy's run, or None where it raises or its result is not tame."""
     try:
-        wanted = [run_numpy(function, args) for args in (first, second)]
+        run = run_numpy(function, args)
     except Exception:  # noqa: BLE001 random programs fail in every way
-        return "cannot run"
-    if not all(
-        np.all(np.isfinite(leaf)) and np.all(np.abs(leaf) < 1e6)
-        for run in wanted
-        for leaf in jax.tree.leaves(run.result)
-    ):
+        return None
+    return run if is_tame(run) else None
+
+
+def as_said(made, wanted, got):
+    """NumPy's run, in the port's dtypes where the port says that data decide NumPy's."""
+    if not any(note.kind == "mixed" for note in made.notes):
+        return wanted
+    leaves, tree = jax.tree.flatten(wanted.result)
+    ours = jax.tree.leaves(got.result)
+    cast = [
+        np.asarray(a).astype(b.dtype) if np.ndim(a) == 0 else a for a, b in zip(leaves, ours, strict=True)
+    ]
+    return dataclasses.replace(wanted, result=jax.tree.unflatten(tree, cast))
+
+
+def judged(source, number):
+    """What becomes of a program: ported on one set of inputs, held against NumPy on these and others.
+
+    Returns:
+        "equal", "equal, op by op", "chaotic", "refused", "cannot run" or, for what must not happen, how
+        the port differs silently.
+    """
+    function = compiled(source, number)
+    first = inputs(2 * number)
+    if wanted_of(function, first) is None:
         return "cannot run"
     try:
         made = port(function, *first)
     except CannotPort as refusal:
         return f"refused: {refusal.message}"
-    try:
-        got = run_port(made, second)
-    except NotImplementedError:
-        return "refused: not seen"
-    found = compare(wanted[1], got)
-    return f"DIFFERENT: {found[0].where} {found[0].how}\n{made.source}" if found else "equal"
+    compared, chaotic = 0, any(note.kind == "chaotic" for note in made.notes)
+    for what, args in others(2 * number + 1):
+        wanted = wanted_of(function, args)
+        if wanted is None:
+            continue
+        try:
+            got = run_port(made, args)
+        except NotImplementedError:
+            return "refused: not seen"
+        compared += 1
+        found = compare(as_said(made, wanted, got), got)
+        if found and not is_chaotic(functools.partial(run_numpy, function), args, wanted, found):
+            return f"DIFFERENT on {what}: {found[0].where} {found[0].how}\n{made.source}"
+        chaotic |= bool(found)
+    if not compared:
+        return "cannot run on other inputs"
+    return "chaotic" if chaotic else "equal, op by op" if is_eager(made) else "equal"

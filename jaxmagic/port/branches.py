@@ -11,7 +11,19 @@ from contextlib import contextmanager
 from jaxmagic.port.flow import assigned, blocks, ends, exits, raises, read
 from jaxmagic.port.index import as_slice
 from jaxmagic.port.known import Env, Held, either
-from jaxmagic.port.nodes import assign, at_set, bind, dtype, is_whole, like, load, made, store, tuple_of
+from jaxmagic.port.nodes import (
+    assign,
+    at_set,
+    bind,
+    chosen,
+    dtype,
+    is_whole,
+    like,
+    load,
+    made,
+    store,
+    tuple_of,
+)
 from jaxmagic.port.observe import Fact, form_of
 from jaxmagic.port.stores import Stores
 from jaxmagic.port.unseen import is_certain
@@ -163,22 +175,17 @@ class Branches(Stores):
         if isinstance(target, ast.Name):
             known = target.id in env
             env[target.id] = Held(static=False)
-            return assign(
-                target.id, call("jnp.where", test, value.node, load(target.id)) if known else value.node, node
-            )
+            choice = chosen(node, call("jnp.where", test, value.node, load(target.id)))
+            return assign(target.id, choice if known else value.node, node)
         assert isinstance(target, ast.Subscript)
         assert isinstance(target.value, ast.Name)
         before = self.plain(ast.Subscript(target.value, target.slice, ast.Load()), env)
-        chosen = call(
-            "jnp.where",
-            test,
-            self._as_dtype(target.value, self.fact(target.value), value.node, node.value),
-            before,
-        )
+        new = self._as_dtype(target.value, self.fact(target.value), value.node, node.value)
+        choice = call("jnp.where", test, new, before)
         index = self.index(target, env)
         name = target.value.id
         env[name] = Held(static=False)
-        return assign(name, at_set(load(name), as_slice(index.rest()), chosen), node)
+        return assign(name, at_set(load(name), as_slice(index.rest()), choice), node)
 
     def _cond(self, node: ast.If, env: Env) -> list[ast.stmt]:
         """`names = lax.cond(condition, then, otherwise, names)`."""
@@ -265,8 +272,8 @@ class Branches(Stores):
         results = [_result_alone(way) for way in ways]
         simple = [value for value in results if value is not None]
         if len(simple) == 2 and all(self.fact(v).is_scalar or isinstance(v, ast.Constant) for v in simple):
-            chosen = call("jnp.where", test, *(self.plain(v, env) for v in simple))
-            return [like(ast.Return(chosen), node)]
+            choice = chosen(simple[0], call("jnp.where", test, *(self.plain(v, env) for v in simple)))
+            return [like(ast.Return(choice), node)]
         names = sorted(assigned([*ways[0], *ways[1]]) & set(env))
         with self._trusted():
             then = self._function("then", ways[0], names, env, node)

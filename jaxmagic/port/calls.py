@@ -13,6 +13,7 @@ from jaxmagic.port.collect import dotted, object_of
 from jaxmagic.port.contractions import REDUCTIONS, Contractions
 from jaxmagic.port.known import Env
 from jaxmagic.port.names import numpy_name
+from jaxmagic.port.nodes import chosen
 from jaxmagic.port.nodes import dtype as dtype_node
 from jaxmagic.port.windows import Value, call, compare, final
 
@@ -251,11 +252,9 @@ class Calls(Contractions):
         whole = all(self.fact(a).kind in ("i", "u", "b") or isinstance(a, ast.Constant) for a in node.args)
         total = parts[0]
         for part in parts[1:]:
-            total = (
-                call(function, total, part)
-                if whole
-                else call("jnp.where", compare(part, op, total), copy.deepcopy(part), copy.deepcopy(total))
-            )
+            test = compare(part, op, total)
+            either = call("jnp.where", test, copy.deepcopy(part), copy.deepcopy(total))
+            total = chosen(node, call(function, total, part) if whole else either)
         return Value(node=total, ndim=0)
 
     def _builtin_sum(self, node: ast.Call, env: Env) -> Value:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.emit import Module, Rename, namespace
 from jaxmagic.port.instrument import constant
-from jaxmagic.port.observe import Facts
+from jaxmagic.port.observe import NUMBERS, Facts
 from jaxmagic.port.prove import copied, on_jax
 
 FILE = "<trial>"
@@ -29,17 +29,19 @@ class Misfit:
     Args:
         casts: expressions whose dtype is not NumPy's, and NumPy's, by unit and number.
         error: what tracing raised.
+        mixed: unit, line, nothing, and the dtypes of the two values that data choose between there.
         functions: names of the port's functions that were running then, outermost first.
         line: of the user's source, where known.
     """
 
     casts: dict[tuple[str, int], str] = field(default_factory=dict)
+    mixed: set[tuple[str, int, str, str, str]] = field(default_factory=set)
     error: Exception | None = None
     functions: tuple[str, ...] = ()
 
 
 class _Look(ast.NodeTransformer):
-    """`look(number, expression)` around each expression that was watched."""
+    """`look(number, expression)` around each expression that was watched, and a look at each choice."""
 
     def __init__(self, unit: Unit, facts: Facts) -> None:
         self.unit = unit
@@ -48,6 +50,9 @@ class _Look(ast.NodeTransformer):
     def visit(self, node: ast.AST) -> Any:
         """Inside out."""
         new = self.generic_visit(node)
+        if hasattr(new, "chosen"):
+            place = constant((self.unit.name, new.chosen))
+            return ast.Call(ast.Name("__choose__", ast.Load()), [place, new.func, *new.args], [])  # type: ignore[attr-defined]
         if not isinstance(new, ast.BinOp | ast.Call | ast.UnaryOp | ast.Subscript) or not isinstance(
             getattr(new, "ctx", ast.Load()), ast.Load
         ):
@@ -80,7 +85,12 @@ def misfits(
             found.casts.setdefault(key, dtype)
         return value
 
-    function = bind(program, _traced(program, lowered.trees, facts, module, look))
+    def choose(place: tuple[str, int], function: Callable[..., Any], *args: Any) -> Any:
+        found.mixed.add((*place, "", _numbers(args[-2]), _numbers(args[-1])))
+        return function(*args)
+
+    looks: dict[str, Callable[..., Any]] = {"__look__": look, "__choose__": choose}
+    function = bind(program, _traced(program, lowered.trees, facts, module, looks))
     own = on_jax(copied(inputs))
     try:
         jax.jit(function, static_argnames=static).trace(*own[0], **own[1])
@@ -99,6 +109,13 @@ def _misfits(value: Any, dtype: str) -> bool:
     return str(value.dtype) != dtype
 
 
+def _numbers(value: Any) -> str:
+    """A value's dtype; of Python's own number, as of what JAX made of one, the one that NumPy gives it."""
+    weak = _weak(value) or not hasattr(value, "dtype")
+    kind = np.zeros((), getattr(value, "dtype", type(value))).item()
+    return NUMBERS[type(kind).__name__] if weak else str(value.dtype)
+
+
 def _weak(value: Any) -> bool:
     return bool(
         getattr(value, "weak_type", False) or getattr(getattr(value, "aval", None), "weak_type", False)
@@ -110,14 +127,14 @@ def _traced(
     trees: Mapping[Unit, ast.FunctionDef],
     facts: Facts,
     module: Module,
-    look: Callable[..., Any],
+    looks: dict[str, Callable[..., Any]],
 ) -> Callable[..., Any]:
     body: list[ast.stmt] = []
     for unit in program.units:
         tree = copy.deepcopy(trees[unit])
         tree.decorator_list = []
         body.append(Rename(unit).visit(_Look(unit, facts).visit(tree)))
-    names = namespace(module) | {"__look__": look}
+    names = namespace(module) | looks
     exec(compile(ast.fix_missing_locations(ast.Module(body, [])), FILE, "exec"), names)
     function: Callable[..., Any] = names[program.main.name]
     return function

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -35,6 +36,8 @@ _numbers = itertools.count(1)
 TRIES = 12
 # An eager port pays tens of microseconds for each operation: longer runs are refused.
 EAGER = 3000
+# Functions whose results show the order of equal elements, which NumPy does not promise.
+UNORDERED = re.compile(r"\b(argsort|argpartition|partition)\(")
 
 
 def drive(
@@ -224,7 +227,12 @@ def settle(
         found = misfits(program, lowered, facts, module, bind, inputs, static)
         if not _learn(found, decisions, lowered, named(function, inputs)):
             return Made(
-                module=module, lowered=lowered, function=function, static=static, jitted=found.error is None
+                module=module,
+                lowered=lowered,
+                function=function,
+                static=static,
+                jitted=found.error is None,
+                mixed=mixed(program, lowered, found),
             )
     raise CannotPort(f"The port of `{program.main.name}` does not settle.", fix="Simplify the function.")
 
@@ -319,6 +327,21 @@ def static_parameters(function: Callable[..., Any], inputs: Inputs, decisions: D
     return tuple(name for name, value in given.items() if is_static_value(value) or name in decisions.static)
 
 
+def mixed(program: Program, lowered: Lowered, found: Misfit) -> tuple[str, ...]:
+    """Lines at which data decide what dtype NumPy gives, with the two."""
+    units = {unit.name: unit for unit in program.units}
+    places: set[tuple[Unit, int, str, str, str]] = {
+        *lowered.mixed,
+        *((units[unit], line, name, a, b) for unit, line, name, a, b in found.mixed),
+    }
+    differing = [place for place in places if place[3] and place[4] and place[3] != place[4]]
+    said = []
+    for unit, line, name, a, b in sorted(differing, key=lambda place: (place[0].name, *place[1:])):
+        text = unit.text.splitlines()[line - 1].strip()
+        said.append(f"`{name}` from `{text}` on ({a} or {b})" if name else f"`{text}` ({a} or {b})")
+    return tuple(said)
+
+
 # -- what is said --
 
 
@@ -347,6 +370,12 @@ def assumptions(made: Made) -> list[Note]:
         lines = ", ".join(f"`{line}`" for line in made.lowered.unchecked)
         text = f"Compiled code raises nothing: what is checked at {lines} is not checked by the port."
         notes.append(Note(kind="unchecked", text=text))
+    if UNORDERED.search(made.module.source):
+        text = "Where elements are equal, NumPy's order of them is not promised: the port keeps theirs."
+        notes.append(Note(kind="order", text=text))
+    if made.mixed:
+        text = f"Data decide the dtype in NumPy, and the port always has the wider: {', '.join(made.mixed)}."
+        notes.append(Note(kind="mixed", text=text))
     if not made.jitted:
         notes.append(
             Note(kind="eager", text="The port runs on JAX, but not under jit: sizes in it depend on data.")

@@ -14,6 +14,7 @@ import numpy as np
 from jaxmagic.port.collect import is_constant_module
 from jaxmagic.port.known import LOST, Env, Known
 from jaxmagic.port.names import numpy_name
+from jaxmagic.port.nodes import chosen
 from jaxmagic.port.nodes import dtype as dtype_node
 from jaxmagic.port.windows import Value, Window, call, compare
 
@@ -172,15 +173,9 @@ class Expressions(Known):
     def _ifexp(self, node: ast.IfExp, env: Env) -> Value:
         if self.is_static(node.test, env):
             return self._generic(node, env)
-        return Value(
-            node=call(
-                "jnp.where",
-                self.truth(node.test, env),
-                self.plain(node.body, env),
-                self.plain(node.orelse, env),
-            ),
-            ndim=self.fact(node).ndim,
-        )
+        ways = (self.plain(node.body, env), self.plain(node.orelse, env))
+        choice = call("jnp.where", self.truth(node.test, env), *ways)
+        return Value(node=chosen(node, choice), ndim=self.fact(node).ndim)
 
     # -- elementwise --
 

@@ -196,8 +196,24 @@ class Loops(Segments):
                 continue
             if env[name].value is not None:
                 raise self.varying(load(name))
-            found += self._typed(node, name, carried.get(name, frozenset()))
+            pairs = carried.get(name, frozenset())
+            found += self._typed(node, name, pairs)
+            if self._may_not_run(node, env):
+                self.mixed += [
+                    (node.lineno, name, before.numbers, after.numbers)
+                    for before, after in pairs
+                    if before is not None and before.shape == after.shape
+                ]
         return found
+
+    def _may_not_run(self, node: ast.For | ast.While, env: Env) -> bool:
+        """Whether data, and not sizes, decide if a loop has an iteration."""
+        if isinstance(node, ast.While):
+            return True
+        ranges = [
+            n for n in ast.walk(node.iter) if isinstance(n, ast.Call) and ast.unparse(n.func) == "range"
+        ]
+        return not all(self.is_static(each, env) for each in ranges)
 
     def _typed(self, node: ast.stmt, name: str, pairs: frozenset[tuple[Form | None, Form]]) -> list[ast.stmt]:
         """A name as the type that the iterations leave it in."""

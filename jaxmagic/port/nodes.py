@@ -92,6 +92,12 @@ def dtype(name: str) -> ast.expr:
     return final("jnp.bool_" if name == "bool" else f"jnp.{name}")
 
 
+def chosen(of: ast.AST, choice: ast.Call) -> ast.Call:
+    """A choice by data between the last two arguments of a call: what the line of `of` gives."""
+    choice.chosen = getattr(of, "lineno", 0)  # type: ignore[attr-defined]
+    return choice
+
+
 def seen_as(node: Expression, fact: Fact) -> Expression:
     """An expression of the port's own making, with what is known of its value."""
     node.seen = fact  # type: ignore[attr-defined]

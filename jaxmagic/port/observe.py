@@ -32,6 +32,7 @@ PYTHON = {
     slice: "slice",
     range: "range",
 }
+NUMBERS = {"bool": "bool", "int": "int64", "float": "float64", "complex": "complex128"}
 # Arrays whose operators mean what they mean in JAX; those of `np.matrix` or of masked arrays do not.
 PLAIN = (np.ndarray, np.memmap)
 # More kinds of values than this for one name are not told apart.
@@ -46,6 +47,11 @@ class Form:
     kind: str
     dtype: str = ""
     shape: tuple[int, ...] = ()
+
+    @property
+    def numbers(self) -> str:
+        """The dtype; of Python's own number the one that NumPy gives it, and "" where there is none."""
+        return self.dtype or NUMBERS.get(self.kind, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +107,7 @@ class Fact:
 
 
 def _letter(form: Form) -> str:
-    if form.dtype:
-        return np.dtype(form.dtype).kind
-    return {"bool": "b", "int": "i", "float": "f", "complex": "c"}.get(form.kind, "?")
+    return np.dtype(form.numbers).kind if form.numbers else "?"
 
 
 NOTHING = Fact(frozenset())

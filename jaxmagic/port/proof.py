@@ -26,7 +26,7 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A port that could be traced, before it is proved."""
+    """A port that could be traced, before it is proved; `mixed` are lines whose dtype data decide."""
 
     module: Module
     lowered: Lowered
@@ -34,6 +34,7 @@ class Made:
     static: tuple[str, ...]
     jitted: bool
     refusal: CannotPort | None = None
+    mixed: tuple[str, ...] = ()
 
 
 def named(function: Callable[..., Any], inputs: Inputs) -> dict[str, Any]:

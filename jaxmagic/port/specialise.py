@@ -14,6 +14,7 @@ from jaxmagic.port.decide import Decide
 from jaxmagic.port.desugar import Desugar
 from jaxmagic.port.exits import Exits
 from jaxmagic.port.fresh import Names
+from jaxmagic.port.iterables import Iterables
 from jaxmagic.port.known import Decisions, Env, Held
 from jaxmagic.port.loops import Loops
 from jaxmagic.port.observe import Facts
@@ -57,6 +58,7 @@ class Lowered:
         mapped: loops that became `jax.vmap`.
         takes_finite: whether zeros stand for what NumPy leaves out of a product, on one side of it.
         unchecked: source lines on which NumPy's code raises by data and the port does not.
+        mixed: unit, line, name or nothing, and two dtypes (or one twice) between which data choose there.
     """
 
     trees: Mapping[Unit, ast.FunctionDef]
@@ -66,6 +68,7 @@ class Lowered:
     mapped: frozenset[tuple[str, int]] = frozenset()
     takes_finite: bool = False
     unchecked: tuple[str, ...] = ()
+    mixed: tuple[tuple[Unit, int, str, str, str], ...] = ()
 
 
 def plain_units(program: Program, facts: Facts) -> dict[Unit, Plain]:
@@ -91,6 +94,7 @@ def _plain(
     parameters = [a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
     returns = any(isinstance(n, ast.Return) and not _is_none(n.value) for n in ast.walk(unit.node))
     body = Desugar(unit, facts, names, mutated, returning).block(copy.deepcopy(unit.node).body)
+    body = Iterables(unit, facts, names).block(body)
     body = Exits(unit, names).block(body)
     views = Views(unit, facts, body, frozenset(parameters), names, giving)
     body = Sums(unit, facts, views.body).visit(ast.Module(views.body, [])).body
@@ -127,6 +131,7 @@ def lower(
     mapped: set[tuple[str, int]] = set()
     takes_finite = False
     unchecked: list[str] = []
+    mixed: list[tuple[Unit, int, str, str, str]] = []
     for unit in reversed(program.units):
         statements = way(unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body)
         static = static_names(arguments, decisions) if unit is program.main else calls[unit]
@@ -137,6 +142,7 @@ def lower(
         loops |= statements.loops
         mapped |= statements.mapping
         takes_finite |= statements.takes_finite
+        mixed += [(unit, *found) for found in statements.mixed]
         unchecked += [unit.text.splitlines()[n - 1].strip() for n in sorted(set(statements.unchecked))]
     main = plain[program.main]
     return Lowered(
@@ -147,6 +153,7 @@ def lower(
         mapped=frozenset(mapped),
         takes_finite=takes_finite,
         unchecked=tuple(unchecked),
+        mixed=tuple(mixed),
     )
 
 

@@ -49,6 +49,8 @@ class Statements(Subscripts):
         self.mapping: set[tuple[str, int]] = set()
         self.body: list[ast.stmt] = []
         self.unchecked: list[int] = []
+        # Line, name or nothing, and two dtypes between which data choose there.
+        self.mixed: list[tuple[int, str, str, str]] = []
         # Inside a branch that data choose, what only a trial ran is known well enough: it is proved apart.
         self.trusting = False
 

@@ -1,16 +1,18 @@
-"""Random NumPy programs, ported and compared: `python programs.py [--count 10000] [--seed 0] [--first]`.
+"""Random NumPy programs, ported and compared: `python programs.py [--count 10000] [--seed 0]`.
 
-`--first` takes the first, narrower grammar.
-
-Each is ported for one set of inputs and compared on another, so that a port that is right by luck
-shows. The programs run in child processes: XLA can abort on one, which is counted and reported.
+Each is ported for one set of inputs and compared on others, so that a port that is right by luck shows.
+The programs run in child processes: XLA can abort on one, which is counted and reported. XLA optimises
+little, for compiling is most of the time that a program takes. With `--log FILE` a line is written for
+every 50 programs, and a run that was broken off goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import faulthandler
 import json
+import os
 import pathlib
 import random
 import subprocess
@@ -18,11 +20,18 @@ import sys
 import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+# Before JAX is imported: half the time for a program.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
+import jax
 
 from tests.port_programs import judged, program
 from tests.port_programs_wide import wide_program
 
+GRAMMARS = {"narrow": program, "wide": wide_program}
 WRONG = ("DIFFERENT", "ERROR")
+# Programs in one process, programs a line of the log, and the most seconds for a program.
+BATCH, LINE, PATIENCE = 200, 50, 120
 
 
 def source_of(number, write):
@@ -33,27 +42,23 @@ def child(first, count, write):
     """One line of JSON for each program."""
     warnings.simplefilter("ignore")
     for number in range(first, first + count):
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         try:
             verdict = judged(source_of(number, write), number)
         except Exception as error:  # noqa: BLE001 whatever it is, it is reported
             verdict = f"ERROR {type(error).__name__}: {error}"
         print(json.dumps([number, verdict]), flush=True)
+        if number % LINE == 0:
+            jax.clear_caches()
 
 
-def verdicts(first, count, flags):
-    """Number and verdict of each program, a fresh process after each crash or 500 programs."""
+def verdicts(first, count, grammar):
+    """Number and verdict of each program, a fresh process after each crash or batch."""
     at, end = first, first + count
     while at < end:
-        command = [
-            sys.executable,
-            __file__,
-            "--child",
-            "--seed",
-            str(at),
-            "--count",
-            str(min(500, end - at)),
-            *flags,
-        ]
+        many = min(BATCH - at % BATCH, end - at)
+        command = [sys.executable, __file__, "--child", "--grammar", grammar]
+        command += ["--seed", str(at), "--count", str(many)]
         done = subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
         )
@@ -62,29 +67,63 @@ def verdicts(first, count, flags):
             yield at, verdict
             at += 1
         if done.returncode:
-            yield at, "XLA aborted the process"
+            yield at, "ABORTED: the process died, or the program took too long"
             at += 1
+
+
+def words_of(verdict):
+    """The first words of a verdict, under which it is counted."""
+    return " ".join(verdict.splitlines()[0].split()[:6])
+
+
+def resumed(log, seed):
+    """The totals in a log so far, and the number to go on with."""
+    totals, at = collections.Counter(), seed
+    if log is not None and log.exists():
+        for line in log.read_text().splitlines():
+            found = json.loads(line)
+            totals.update(found["verdicts"])
+            at = found["next"]
+    return totals, at
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", action="store_true")
-    parser.add_argument("--child", action="store_true")
+    parser.add_argument("--grammar", choices=GRAMMARS, default="wide")
+    parser.add_argument("--log", type=pathlib.Path, help="written every 50 programs, and read to go on")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    write, flags = (program, ["--first"]) if options.first else (wide_program, [])
+    write = GRAMMARS[options.grammar]
     if options.child:
         child(options.seed, options.count, write)
         return
-    totals = collections.Counter()
-    for number, verdict in verdicts(options.seed, options.count, flags):
-        if verdict.startswith((*WRONG, "XLA")):
+    totals, at = resumed(options.log, options.seed)
+    some = collections.Counter()
+    for number, verdict in verdicts(at, options.seed + options.count - at, options.grammar):
+        if verdict.startswith((*WRONG, "ABORTED")):
             print(f"--- program {number}\n{source_of(number, write)}\n{verdict[:3000]}\n", flush=True)
-        totals[" ".join(verdict.splitlines()[0].split()[:6])] += 1
-    for words, count in totals.most_common():
-        print(f"{count:6} {words}")
+        some[words_of(verdict)] += 1
+        if (number + 1) % LINE == 0 or number + 1 == options.seed + options.count:
+            totals += some
+            if options.log is not None:
+                with options.log.open("a") as file:
+                    file.write(json.dumps({"next": number + 1, "verdicts": some}) + "\n")
+            some = collections.Counter()
+    print("\n".join(summary(totals)))
     sys.exit(any(words.startswith(WRONG) for words in totals))
+
+
+def summary(totals):
+    """One line a kind, and each refusal."""
+    kinds = collections.Counter()
+    for words, count in totals.items():
+        kinds[words.split(":")[0]] += count
+    yield f"{sum(totals.values())} programs"
+    for table in (kinds, totals):
+        yield from (f"{count:6} {words}" for words, count in table.most_common())
+        yield ""
 
 
 if __name__ == "__main__":
