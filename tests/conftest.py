@@ -18,8 +18,21 @@ def pytest_collection_modifyitems(items):
         of_magics = item.path.name.startswith("test_magics")
         if of_magics or "shell" in item.fixturenames or item.get_closest_marker("kernel"):
             item.add_marker("ipython")
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("browser"))  # one JupyterLab and one browser for all
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """All tests in the browser go to one process, in their order, as they share what is open there.
+
+    A group of pytest-xdist's would do, but version 3.8 loses its groups with pytest 9.2, silently.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

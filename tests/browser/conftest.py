@@ -3,6 +3,7 @@ loop running); without them the tests are skipped, in CI they fail."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -11,11 +12,21 @@ from tests.browser.lab import MISSING, Browser, Lab, available
 
 
 @pytest.fixture(scope="package")
-def lab():
+def lab(tmp_path_factory):
+    alone(tmp_path_factory.getbasetemp().parent)
     if not available():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
     with Lab() as lab:
         yield lab
+
+
+def alone(shared):
+    """Where tests are spread over processes, all of the browser's run in one (see tests/conftest.py)."""
+    if process := os.environ.get("PYTEST_XDIST_WORKER"):
+        taken = shared / "process of the browser tests"
+        with contextlib.suppress(FileExistsError), taken.open("x") as mark:
+            mark.write(process)
+        assert taken.read_text() == process, "tests in the browser run in several processes"
 
 
 @pytest.fixture(scope="package")
