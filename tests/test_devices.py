@@ -178,6 +178,20 @@ def test_the_reason_why_an_accelerator_is_not_used(found, environ, text):
     assert text in obstacle(found, environ, "no reason")
 
 
+@pytest.mark.parametrize(
+    ("version", "extra"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Tue Sep 30 2025", "cuda13"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  590.44.01  Release Build", "cuda13"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build", "cuda12"),
+        ("", "cuda12"),
+    ],
+)
+def test_the_install_line_is_one_that_the_driver_runs(tmp_path, version, extra):
+    (found,) = present(machine(tmp_path, CARD, ("proc/driver/nvidia/version", version)))
+    assert f'pip install "jax[{extra}]"' in obstacle(found, {}, "no reason")
+
+
 def test_an_installed_plugin_that_fails_is_told_with_its_failure(monkeypatch):
     monkeypatch.setattr("jaxmagic.analysis.hardware.version", lambda name: "0.10.2")
     assert obstacle(H100, {}, "driver too old") == (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+_CUDA_13 = 580  # the first NVIDIA driver that CUDA 13 runs on; CUDA 12 runs on it too
 _GOOGLE = "0x1ae0"  # the PCI vendor whose processing accelerators are TPUs
 
 
@@ -64,21 +65,28 @@ ACCELERATORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An accelerator that is there, by its model where the driver tells it."""
+    """An accelerator that is there, by its model and its driver's first number where the driver tells them."""
 
     accelerator: Accelerator
     model: str = ""
+    driver: int | None = None
 
     @property
     def name(self) -> str:
         """What to call it in a sentence."""
         return f"an {self.model}" if self.model.startswith("NVIDIA") else self.model or self.accelerator.label
 
+    @property
+    def install(self) -> str:
+        """The command that makes JAX able to use it."""
+        command = self.accelerator.install
+        return command.replace("cuda12", "cuda13") if (self.driver or 0) >= _CUDA_13 else command
+
 
 def present(root: Path = Path("/")) -> tuple[Found, ...]:
     """The accelerators that the file system under `root` shows."""
     kinds = (kind for kind in ACCELERATORS if _shows(root, kind))
-    return tuple(Found(accelerator=kind, model=_model(root, kind)) for kind in kinds)
+    return tuple(Found(accelerator=kind, model=_model(root, kind), driver=_driver(root, kind)) for kind in kinds)
 
 
 def _shows(root: Path, kind: Accelerator) -> bool:
@@ -97,6 +105,13 @@ def _model(root: Path, kind: Accelerator) -> str:
         return ""
     texts = (_read(path) for path in sorted(root.glob("proc/driver/nvidia/gpus/*/information")))
     return next((m[1].strip() for text in texts if (m := re.search(r"^Model:(.*)$", text, re.M))), "")
+
+
+def _driver(root: Path, kind: Accelerator) -> int | None:
+    if kind.platform != "cuda":
+        return None
+    found = re.search(r"\s(\d{3,})\.\d", _read(root / "proc/driver/nvidia/version"))
+    return int(found[1]) if found else None
 
 
 def _read(path: Path) -> str:
@@ -124,7 +139,7 @@ def obstacle(found: Found, environ: Mapping[str, str], failure: str) -> str:
         return f"This machine has {found.name} and {plugin} is installed, but JAX cannot start it: {failure}"
     return (
         f"This machine has {found.name} that the installed JAX cannot use. "
-        f"Install `{kind.install}` and restart the kernel."
+        f"Install `{found.install}` and restart the kernel."
     )
 
 
