@@ -65,7 +65,7 @@ ACCELERATORS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """An accelerator that is there, by its model and its driver's first number where the driver tells them."""
+    """An accelerator that is there, by its model and its driver's first number where those are told."""
 
     accelerator: Accelerator
     model: str = ""
@@ -86,7 +86,9 @@ class Found:
 def present(root: Path = Path("/")) -> tuple[Found, ...]:
     """The accelerators that the file system under `root` shows."""
     kinds = (kind for kind in ACCELERATORS if _shows(root, kind))
-    return tuple(Found(accelerator=kind, model=_model(root, kind), driver=_driver(root, kind)) for kind in kinds)
+    return tuple(
+        Found(accelerator=kind, model=_model(root, kind), driver=_driver(root, kind)) for kind in kinds
+    )
 
 
 def _shows(root: Path, kind: Accelerator) -> bool:
