@@ -14,6 +14,7 @@ from jaxmagic.analysis.analytic import complex_notes, holomorphic
 from jaxmagic.analysis.curves import Range, curve, field
 from jaxmagic.analysis.derivatives import Mode, Run, choose, run
 from jaxmagic.analysis.devices import name_of as device_name
+from jaxmagic.analysis.digests import digests
 from jaxmagic.analysis.directions import along as directed
 from jaxmagic.analysis.directions import weighed
 from jaxmagic.analysis.expenses import expenses
@@ -186,6 +187,8 @@ def _blocks(done: Run) -> dict[tuple[int, ...], Any]:
 
 def _leaves(done: Run, report: Report) -> list[Partial]:
     several = len(done.outputs.real) > 1
+    blocks = _blocks(done)
+    read = digests(list(blocks.values()), [_moved(done, by) for _, *by in blocks])
     return [
         Partial(
             path=", ".join(done.active[i].path for i in by),
@@ -197,6 +200,12 @@ def _leaves(done: Run, report: Report) -> list[Partial]:
             output=done.outputs.leaves[done.outputs.real[output]].path if several else "",
             rows=done.plain[output].ndim,
             way=done.active[by[0]].way,
+            digest=digest,
         )
-        for (output, *by), block in _blocks(done).items()
+        for ((output, *by), block), digest in zip(blocks.items(), read, strict=True)
     ]
+
+
+def _moved(done: Run, by: Sequence[int]) -> Any:
+    """The input that 1 % more of has an effect to first order."""
+    return done.active[by[0]].value if len(by) == 1 else 0.0

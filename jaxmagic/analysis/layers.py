@@ -36,13 +36,17 @@ def marks(leaves: Sequence[Partial]) -> dict[str, str]:
     """
     parts = [leaf for leaf in leaves if len(leaf.way) > 1]
     arrays = [leaf for leaf in parts if np.ndim(leaf.value) and np.size(leaf.value) > 1]
-    sizes = {leaf.path: (_norm(leaf.value), _norm(leaf.point)) for leaf in arrays}
+    sizes = {leaf.path: (_strength(leaf), _norm(leaf.point)) for leaf in arrays}
     known = {path: (g, w) for path, (g, w) in sizes.items() if 0 < g < math.inf and 0 < w < math.inf}
     if len(known) < FEWEST:
         return {}
     most = max(g * w for g, w in known.values())
     vanishing = {path: "vanishing" for path, (g, w) in known.items() if g * w < VANISHING * most}
     return vanishing | {path: "exploding" for path, (g, w) in known.items() if g > EXPLODING * w}
+
+
+def _strength(leaf: Partial) -> float:
+    return leaf.digest.norm if leaf.digest else _norm(leaf.value)
 
 
 def _norm(array: object) -> float:

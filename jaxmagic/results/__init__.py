@@ -7,7 +7,7 @@ seconds, and `None` means unknown: never zero, never a guess.
 from jaxmagic.results.common import HERE, Fingerprint, Lazy, Link, Note, Phase, Source, Span, Value, plain
 from jaxmagic.results.compiled import Buffer, Fate, FateKind, Kernel, Made, Memory
 from jaxmagic.results.devices import Device, Devices, Placement
-from jaxmagic.results.gradient import Check, Curve, Expense, Field, Gradient, Partial
+from jaxmagic.results.gradient import Check, Curve, Digest, Expense, Field, Gradient, Partial
 from jaxmagic.results.graph import Edge, Graph, Node, NodeKind
 from jaxmagic.results.port import Port
 from jaxmagic.results.race import (
@@ -59,6 +59,7 @@ __all__ = [
     "Device",
     "Devices",
     "Difference",
+    "Digest",
     "Edge",
     "Equation",
     "Expense",

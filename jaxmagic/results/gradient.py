@@ -30,6 +30,28 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What a derivative's many numbers come to.
+
+    Args:
+        effect: the change of the output for 1 % more of the input (of all its elements); 0 for
+            derivatives of a higher order.
+        norm: the root of the sum of the squares.
+        low, high: the range of what is finite; None where nothing is.
+        zeros, broken: the share of zeros, and of what is nan or infinite; None for no elements.
+        strip: of each stretch of the array the number farthest from zero, nan where one is not finite.
+    """
+
+    effect: float
+    norm: float
+    low: float | None
+    high: float | None
+    zeros: float | None
+    broken: float | None
+    strip: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Partial:
     """The derivative by one input, leaf by leaf.
 
@@ -44,6 +66,7 @@ class Partial:
         rows: how many of the axes are the output's.
         way: the path in pieces, for a tree: ("params", "dense", "kernel").
         mark: "vanishing" or "exploding" beside the other layers; "" for neither.
+        digest: of a large array; a small one is quickly read.
     """
 
     path: str
@@ -56,6 +79,7 @@ class Partial:
     rows: int = 0
     way: tuple[str, ...] = ()
     mark: str = ""
+    digest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
