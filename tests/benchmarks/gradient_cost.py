@@ -84,9 +84,7 @@ def language_loss(params, text):
 
 
 def attend(mixed):
-    query, key, value = (
-        part.reshape(*part.shape[:2], HEADS, -1) for part in jnp.split(mixed, 3, axis=-1)
-    )
+    query, key, value = (part.reshape(*part.shape[:2], HEADS, -1) for part in jnp.split(mixed, 3, axis=-1))
     return jax.nn.dot_product_attention(query, key, value, is_causal=True).reshape(*mixed.shape[:2], -1)
 
 
@@ -121,10 +119,12 @@ def shown(result):
 
 
 def measure(loss, params, data):
-    """Seconds to compute, to read and to show; the bytes shown; seconds of the whole answer, and its check."""
+    """Seconds to compute, read and show; the bytes shown; seconds of the whole answer, and its check."""
     gradient = jax.jit(jax.value_and_grad(loss))
     jax.block_until_ready(gradient(params, data))
-    whole, result = timed(lambda: derive(Target(function=loss, args=(params, data), name="loss"), wrt="params"))
+    whole, result = timed(
+        lambda: derive(Target(function=loss, args=(params, data), name="loss"), wrt="params")
+    )
     found = []
     for _ in range(ROUNDS):
         computing, (_, slopes) = timed(lambda: gradient(params, data))
