@@ -342,3 +342,19 @@ def test_costs_say_the_rule_of_five_and_which_mode_is_cheaper():
         "2.5 times its time and 3.0 times its arithmetic."
     )
     assert plain(choice.words) == "Reverse mode was chosen, and is 4.0 times as fast here."
+
+
+def test_many_parts_are_listed_in_the_tree_and_their_common_check_once():
+    leaves = [
+        partial(f"params['w{i}']", np.ones((9, 9)), np.ones((9, 9)), way=("params", f"w{i}"))
+        for i in range(30)
+    ]
+    wrong = dataclasses.replace(FINE, ok=False, finding="wrong")
+    leaves[7] = dataclasses.replace(leaves[7], check=wrong)
+    page = compose(gradient(*leaves))
+    [by_input] = blocks(page)
+    assert (len(by_input.rows), by_input.caption) == (12, "and 18 more with smaller effects")
+    [parts] = blocks(page, "tree")
+    assert len(parts.branches[0].inside) == 30
+    [checks] = blocks(page, "checks")
+    assert [plain(row[0]) for row in checks.rows] == ["params['w0'] and 28 more, together", "params['w7']"]

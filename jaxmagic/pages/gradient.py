@@ -36,6 +36,7 @@ from jaxmagic.pages.verdicts import MOST_ROWS, check_table, checked, mark, of
 from jaxmagic.results import Gradient
 
 CURVE = "curve"
+BESIDE_A_TREE = 12  # inputs in the table, where a tree holds them all
 _GRAVE = {"wrong derivative", "not finite", "vanishing", "exploding"}
 
 
@@ -171,7 +172,8 @@ def _curve(result: FiguredGradient) -> list[Block]:
 
 
 def _by_input(result: FiguredGradient, *, brief: bool) -> Block:
-    """One row for each input, the most effective first; `brief` where a tree says what arrays hold."""
+    """One row for each input, the most effective first; `brief` where a tree holds them all."""
+    most = BESIDE_A_TREE if brief else MOST_ROWS
     arrays = not brief and any(leaf.value.ndim for leaf in result.leaves)
     ranked = _ranked(result.leaves)
     largest = max((abs(leaf.effect) for leaf in ranked if math.isfinite(leaf.effect)), default=0.0)
@@ -190,8 +192,8 @@ def _by_input(result: FiguredGradient, *, brief: bool) -> Block:
             Column(title=title, align="left" if title in ("by", "") else "right")
             for title in (*titles, "check")
         ),
-        rows=tuple(_row(leaf, largest, whole, arrays=arrays) for leaf in ranked[:MOST_ROWS]),
-        caption=_rest(len(ranked)),
+        rows=tuple(_row(leaf, largest, whole, arrays=arrays) for leaf in ranked[:most]),
+        caption=_rest(len(ranked), most),
     )
 
 
@@ -215,8 +217,8 @@ def _bar(value: float, largest: float) -> Bar:
     return Bar(share=share, tone="accent" if value >= 0 else "backward")
 
 
-def _rest(rows: int) -> str:
-    return f"and {units.count(rows - MOST_ROWS)} more with smaller effects" if rows > MOST_ROWS else ""
+def _rest(rows: int, most: int) -> str:
+    return f"and {units.count(rows - most)} more with smaller effects" if rows > most else ""
 
 
 def _row(leaf: Figured, largest: float, whole: float, *, arrays: bool) -> tuple[Cell, ...]:

@@ -10,6 +10,7 @@ from jaxmagic.pages.figures import Figured
 from jaxmagic.results import Check
 
 MOST_ROWS = 60  # derivatives in a table
+APART = 12  # checks that are listed one by one, even if they are the same one
 
 # How a check reads in a cell, by what it found.
 MARKS: dict[str, tuple[str, Tone]] = {
@@ -49,24 +50,34 @@ def mark(check: Check) -> Words:
 
 
 def check_table(leaves: Sequence[Figured]) -> Table:
-    """What was found of each, and how."""
+    """What was found of each, and how; those that were checked together share a row."""
     titles = ("by", "found", "relative difference", "allowed", "how")
+    groups = _together(leaves)
     return Table(
         columns=tuple(
             Column(title=t, align="left" if t in ("by", "found", "how") else "right") for t in titles
         ),
-        rows=tuple(_check_row(leaf) for leaf in leaves[:MOST_ROWS]),
-        caption=f"and {units.count(len(leaves) - MOST_ROWS)} more" if len(leaves) > MOST_ROWS else "",
+        rows=tuple(_check_row(names, check) for names, check in groups[:MOST_ROWS]),
+        caption=f"and {units.count(len(groups) - MOST_ROWS)} more" if len(groups) > MOST_ROWS else "",
     )
 
 
-def _check_row(leaf: Figured) -> tuple[Cell, ...]:
-    check = leaf.check
+def _together(leaves: Sequence[Figured]) -> list[tuple[list[str], Check]]:
+    """The names of those that share a check, where there are many."""
+    groups: dict[tuple[Check, str], list[str]] = {}
+    for leaf in leaves:
+        name = of(leaf.output, leaf.path)
+        groups.setdefault((leaf.check, name if len(leaves) <= APART else ""), []).append(name)
+    return [(names, check) for (check, _), names in groups.items()]
+
+
+def _check_row(names: Sequence[str], check: Check) -> tuple[Cell, ...]:
     sign, tone = MARKS.get(check.finding, MARKS[""])
     error = "" if check.error is None else units.scientific(check.error)
     allowed = "" if check.tolerance is None else units.scientific(check.tolerance)
+    more = f" and {units.count(len(names) - 1)} more, together" if len(names) > 1 else ""
     found = (Text(sign, tone=tone),)
-    return words(code(of(leaf.output, leaf.path))), found, words(error), words(allowed), words(check.how)
+    return words(code(names[0]), more), found, words(error), words(allowed), words(check.how)
 
 
 def of(output: str, path: str) -> str:
