@@ -8,7 +8,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from jaxmagic.port.flow import assigned, blocks, ends, exits, raises, read
+from jaxmagic.port.flow import Liveness, assigned, blocks, ends, exits, raises, read
 from jaxmagic.port.index import as_slice
 from jaxmagic.port.known import Env, Held, either
 from jaxmagic.port.nodes import (
@@ -190,9 +190,10 @@ class Branches(Stores):
     def _cond(self, node: ast.If, env: Env) -> list[ast.stmt]:
         """`names = lax.cond(condition, then, otherwise, names)`."""
         after = self.live.after[id(node)]
-        names = sorted(assigned([node]) & after)
-        if not names:
+        if not assigned([node]) & after:
             return []
+        needed = after | Liveness(node.body, after).before | Liveness(node.orelse, after).before
+        names = sorted(assigned([node]) & needed)
         head = [new for name in names if name not in env for new in self._made(node, name, env)]
         test = self.truth(node.test, env)
         then = self._function("then", node.body, names, env, node)

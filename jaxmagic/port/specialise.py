@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jaxmagic.port.chains import Chains
 from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.decide import Decide
 from jaxmagic.port.desugar import Desugar
@@ -95,6 +96,7 @@ def _plain(
     returns = any(isinstance(n, ast.Return) and not _is_none(n.value) for n in ast.walk(unit.node))
     body = Desugar(unit, facts, names, mutated, returning).block(copy.deepcopy(unit.node).body)
     body = Iterables(unit, facts, names).block(body)
+    body = Chains(unit, facts, names).taken_apart(body)
     body = Exits(unit, names).block(body)
     views = Views(unit, facts, body, frozenset(parameters), names, giving)
     body = Sums(unit, facts, views.body).visit(ast.Module(views.body, [])).body

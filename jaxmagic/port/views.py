@@ -17,10 +17,11 @@ from jaxmagic.port.fresh import Names
 from jaxmagic.port.instrument import GIVEN
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.nodes import assign, is_put, like, load, put, store
-from jaxmagic.port.observe import Facts
+from jaxmagic.port.observe import Fact, Facts
 from jaxmagic.port.sharing import Sharing, View
 
-RESHAPES = ("reshape", "ravel", "squeeze", "view")
+# Expressions that may look at the memory of another.
+LOOKS = (ast.Subscript, ast.Attribute, ast.Call)
 
 
 def stores(node: ast.stmt) -> frozenset[str]:
@@ -62,6 +63,7 @@ class Views:
         self.changed: set[str] = set()
         self.gives = gives
         self.given: frozenset[str] = frozenset()
+        self.unknown: dict[str, ast.expr] = {}
         self.live = Liveness(body, parameters)
         self.body = self.block(body, Sharing())
 
@@ -108,7 +110,10 @@ class Views:
         return new
 
     def _be_sure(self, node: ast.stmt, name: str, views: Sharing) -> None:
-        """Refuse a store that another name sees or not, as data has it."""
+        """Refuse a store that another name sees or not, as data has it, or into nobody knows what."""
+        if name in self.unknown:
+            text = f"Which array is changed through `{ast.unparse(self.unknown[name])}` is not known."
+            raise self.unit.refuse(node, text, "Index the array itself.")
         for victim, other in views.doubtful(name):
             if victim in self.live.after[id(node)]:
                 raise self.unit.refuse(
@@ -131,10 +136,12 @@ class Views:
             yield self._through(node, at, views[at])
             at = views[at].base
         own = views.chain(name)
+        live = self.live.after[id(node)]
+        needed = {base for other in views.family(root) if other in live for base in views.chain(other)}
         for other in views.family(root):
             if (
                 other not in own
-                and other in self.live.after[id(node)]
+                and other in needed
                 and (seen is None or other in seen or other not in self.own)
             ):
                 again = assign(other, copy.deepcopy(views[other].value), node)
@@ -193,6 +200,17 @@ class Views:
         views.update({name: view for name, view in found.items() if not read(view.value) & new})
         for name in perhaps.keys() - views.keys():
             views.may_be(name, perhaps[name] - new)
+        for target, value in pairs:
+            if isinstance(target, ast.Name) and target.id not in self.own:
+                self._note_unknown(target.id, value, views)
+
+    def _note_unknown(self, name: str, value: ast.expr, views: Sharing) -> None:
+        """A name of the port's own stands for what the user changes without a name: it has to be known."""
+        is_copy = isinstance(value, ast.Subscript) and not is_basic(self.unit, self.facts, value)
+        if name in views or views.maybe.get(name) or is_copy or not isinstance(value, LOOKS):
+            self.unknown.pop(name, None)
+        else:
+            self.unknown[name] = value
 
     def _forget(self, names: frozenset[str], views: Sharing) -> None:
         self._lose(names, views)
@@ -232,7 +250,7 @@ class Views:
         if isinstance(value, ast.Name):
             return View(value.id, value, "name")
         if isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name):
-            return View(value.value.id, value, "index") if self._is_basic(value) else None
+            return View(value.value.id, value, "index") if is_basic(self.unit, self.facts, value) else None
         if isinstance(value, ast.Attribute) and value.attr == "T" and isinstance(value.value, ast.Name):
             return View(value.value.id, value, "transpose")
         return self._call_view(value)
@@ -270,19 +288,18 @@ class Views:
                 return View(base, value, "transpose")
         return None
 
-    def _is_basic(self, value: ast.Subscript) -> bool:
-        """Whether an index makes a view: integers, slices, None and `...` only."""
-        index = value.slice.elts if isinstance(value.slice, ast.Tuple) else [value.slice]
-        return all(isinstance(part, ast.Slice | ast.Constant) or not self._is_fancy(part) for part in index)
 
-    def _is_fancy(self, part: ast.expr) -> bool:
-        fact = self.facts.of(self.unit, part)
-        return any(
-            form.kind in ("list", "bool")
-            or (form.kind == "array" and form.shape != ())
-            or form.dtype == "bool"
-            for form in fact.forms
-        )
+def is_basic(unit: Unit, facts: Facts, value: ast.Subscript) -> bool:
+    """Whether an index makes a view: integers, slices, None and `...` only."""
+    index = value.slice.elts if isinstance(value.slice, ast.Tuple) else [value.slice]
+    return all(isinstance(p, ast.Slice | ast.Constant) or not _is_fancy(facts.of(unit, p)) for p in index)
+
+
+def _is_fancy(fact: Fact) -> bool:
+    return any(
+        form.kind in ("list", "bool") or (form.kind == "array" and form.shape != ()) or form.dtype == "bool"
+        for form in fact.forms
+    )
 
 
 def _pairs(node: ast.Assign) -> list[tuple[ast.expr, ast.expr]]:

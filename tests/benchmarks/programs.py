@@ -20,15 +20,21 @@ import sys
 import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
-# Before JAX is imported: half the time for a program.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Before JAX is imported. It halves the time for a program.
+FLAGS = (
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_llvm_disable_expensive_passes=true",
+)
+os.environ.setdefault("XLA_FLAGS", " ".join(FLAGS))
 
-import jax
+import jax  # noqa: E402
 
-from tests.port_programs import judged, program
-from tests.port_programs_wide import wide_program
+from tests.port_programs import judged, program  # noqa: E402
+from tests.port_programs_more import more_program  # noqa: E402
+from tests.port_programs_wide import wide_program  # noqa: E402
 
-GRAMMARS = {"narrow": program, "wide": wide_program}
+GRAMMARS = {"narrow": program, "wide": wide_program, "more": more_program}
 WRONG = ("DIFFERENT", "ERROR")
 # Programs in one process, programs a line of the log, and the most seconds for a program.
 BATCH, LINE, PATIENCE = 200, 50, 120
