@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from jaxmagic.analysis import changes
+from jaxmagic.analysis import changes, stages
 from jaxmagic.analysis.trace import look
 from jaxmagic.magics.editions import MOST, Editions
 from jaxmagic.pages import changes as page
@@ -140,7 +140,7 @@ def test_the_diff_links_to_the_source():
 
 
 def test_of_a_long_program_figures_are_kept_and_no_equations(monkeypatch):
-    monkeypatch.setattr(changes, "MOST", 2)
+    monkeypatch.setattr(stages, "AT_ONCE", 2)
     long = compared(first, one_more)
     assert (long.diff, long.same) == (None, False)
     blocks = page.blocks(long, (), (), lambda _: ())

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from jaxmagic.analysis import stages
 from jaxmagic.results import Change, Changes, Equation, Figure, Lazy, Span, Trace
 
-# Of a longer program the figures and a fingerprint are kept, and no equations.
-MOST = 4000
 # From here on the search may overlook that often repeated equations match.
 LONG = 600
 
@@ -29,7 +28,8 @@ class Edition:
         mark: equal for equal programs, but for the elements of captured arrays.
         captured: equal for equal captured arrays.
         given: the variables of what goes in, constants included.
-        equations: each as it is printed, with its line; None where they are too many.
+        equations: each as it is printed, with its line; None of a program that is too long to be printed
+            before one looks at it.
     """
 
     figures: tuple[tuple[str, float | None], ...]
@@ -41,14 +41,15 @@ class Edition:
 
 def edition(trace: Trace) -> Edition:
     """What to keep of a run."""
-    texts = [equation.text for equation in trace.equations]
-    kept = tuple((one.text, one.span.line if one.span else None) for one in trace.equations)
+    kept = None
+    if len(trace.equations) <= stages.AT_ONCE:
+        kept = tuple((one.text, one.span.line if one.span else None) for one in trace.equations)
     return Edition(
         figures=tuple(_figures(trace)),
-        mark=_mark(trace, texts),
+        mark=_mark(trace, kept),
         captured=trace.captured.get() if trace.captured is not None else b"",
         given=_given(trace),
-        equations=kept if len(kept) <= MOST else None,
+        equations=kept,
     )
 
 
@@ -78,10 +79,14 @@ def _figures(trace: Trace) -> Iterator[tuple[str, float | None]]:
     yield "seconds", sum(times) if times else None
 
 
-def _mark(trace: Trace, texts: Iterable[str]) -> bytes:
+def _mark(trace: Trace, kept: object) -> bytes:
     """Of the equations as they are printed, with the types of what goes in and comes out."""
-    given = [f"{value.name}:{value.type}" for value in (*trace.inputs, *trace.outputs)]
-    return hashlib.blake2b("\n".join([*given, *texts]).encode("utf-8", "replace"), digest_size=16).digest()
+    told = [f"{value.name}:{value.type}" for value in (*trace.inputs, *trace.outputs)]
+    if kept is None and trace.printed is not None:
+        told.append(trace.printed.get().hex())
+    else:
+        told += [equation.text for equation in trace.equations]
+    return hashlib.blake2b("\n".join(told).encode("utf-8", "replace"), digest_size=16).digest()
 
 
 _HEADER = re.compile(r"\{ lambda (.*?)\. let", re.DOTALL)

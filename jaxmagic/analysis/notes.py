@@ -34,6 +34,7 @@ class Evidence:
 
     Args:
         jaxpr: the program.
+        constants: the arrays that it holds.
         given: the inputs.
         steps: the program's equations.
         costs: what it costs.
@@ -44,6 +45,7 @@ class Evidence:
     """
 
     jaxpr: Any
+    constants: Sequence[Any]
     given: Inputs
     steps: Sequence[Step]
     costs: Costs
@@ -65,7 +67,7 @@ def notes(evidence: Evidence) -> tuple[Note, ...]:
 def captured_constants(evidence: Evidence) -> Iterator[Note]:
     """Arrays that the function closes over, and the program therefore holds."""
     variables = list(_variables(evidence))
-    for array in program.constants(evidence.jaxpr):
+    for array in evidence.constants:
         size = getattr(array, "nbytes", 0)
         if size < SMALL_CONSTANT:
             continue

@@ -26,10 +26,12 @@ def link_jaxpr(segments: Sequence[Segment], steps: Sequence[Step]) -> tuple[Link
     A library function's program can be shared by several lines of the user's; then the line of the
     equation around it, in the text, decides, and where none is around it, it belongs to all of them.
     """
+    wanted = {id(segment.traceback) for segment in segments}
     spans: dict[int, dict[Span, None]] = {}
     for step in steps:
-        if step.span is not None:
-            spans.setdefault(id(step.equation.source_info.traceback), {})[step.span] = None
+        key = id(step.equation.source_info.traceback)
+        if key in wanted and step.span is not None:
+            spans.setdefault(key, {})[step.span] = None
     open_: list[tuple[int, Span]] = []
     links: list[Link] = []
     for segment in segments:

@@ -39,6 +39,7 @@ from jaxmagic.analysis.program import Traced, Walked
 from jaxmagic.analysis.state import Outcome
 from jaxmagic.results import (
     Equation,
+    Fingerprint,
     Graph,
     Lazy,
     Line,
@@ -108,16 +109,18 @@ def _read(
     timing = _timing(lowered, ready, walked, jaxpr, given) if time else None
     codes = _codes(target, places)
     listing = sources.listings(codes, (), target.labels)
-    jaxpr_stage, equations = stages.jaxpr_stage(jaxpr, walked)
+    listed = stages.listed(jaxpr, walked)
     outputs = _outputs(traced, given, grad=grad)
     paths, names = _paths(given), [one.name for one in outputs]
-    shown = stages.stages(jaxpr_stage, lowered, ready, walked, jaxpr, paths, names)
+    shown = stages.stages(listed.whole, lowered, ready, walked, jaxpr, paths, names)
     kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
     held = Lazy(functools.partial(peaks.measure, peaks.device()))
+    constants = program.constants(jaxpr)
 
     def told(spent: Costs, counted: Lazy[Trace] | None = None) -> Trace:
         evidence = notes.Evidence(
             jaxpr=jaxpr,
+            constants=constants,
             given=given,
             steps=walked.steps,
             costs=spent,
@@ -130,7 +133,7 @@ def _read(
             name=target.name,
             inputs=_values(paths, jaxpr.in_avals),
             outputs=outputs,
-            equations=equations,
+            equations=listed.equations,
             lines=hotlines.timed(_lines(listing, spent, kept), timing),
             timing=timing,
             sources=listing,
@@ -144,15 +147,22 @@ def _read(
             certain=_work(spent.certain) if spent.endless else None,
             kept=sum(kept.values()) if kept is not None else None,
             peaks=held,
-            captured=Lazy(lambda: program.fingerprint(program.constants(jaxpr))),
+            captured=Lazy(lambda: program.of_arrays(constants)),
+            printed=Lazy(lambda: _fingerprint(jaxpr)),
             stages=shown,
-            graph=_later(counted, lambda: _graph(walked, jaxpr, paths, equations, spent)),
+            opening=listed.opening,
+            graph=_later(counted, lambda: _graph(walked, jaxpr, paths, listed.equations, spent)),
             counted=counted,
         )
 
     if patience is None or len(walked.steps) <= patience:
         return told(_costs(lowered, walked))
     return told(costs.uncounted(), Lazy(lambda: told(_costs(lowered, walked))))
+
+
+def _fingerprint(jaxpr: Any) -> Fingerprint:
+    with collection_paused():
+        return program.of_program(jaxpr)
 
 
 def _later(counted: Lazy[Trace] | None, draw: Callable[[], Graph]) -> Lazy[Graph]:

@@ -275,6 +275,8 @@ class Program:
         language: "jaxpr", "stablehlo" or "hlo".
         cut: rows of the program that were left out at the end.
         whole: its whole text, to copy; "" when the rows are all of it.
+        rest: the same as a whole, where the rows are how a long program begins.
+        more: what is missing then, in words.
     """
 
     columns: tuple[str, ...]
@@ -284,6 +286,8 @@ class Program:
     language: str
     cut: int = 0
     whole: str = ""
+    rest: Lazy[Program] | None = None
+    more: str = ""
 
 
 Shape = Literal["pin", "box", "loop", "fold"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxmagic.pages import changes, costs, graph, hotlines, kernels, memory, units
 from jaxmagic.pages.blocks import (
@@ -131,8 +131,21 @@ def _aside(note: Note) -> Aside:
 def _tab(trace: Trace, name: StageName) -> Tab:
     title, hint = TABS[name]
     stage = trace.stages[name]
+    if name == "jaxpr" and trace.opening is not None and not stage.ready:
+        beginning = trace.opening
+        return Tab(title=title, blocks=Lazy(lambda: (_beginning(trace, beginning),)))
     blocks: Lazy[tuple[Block, ...]] = Lazy(lambda: _blocks(trace, stage.get()))
     return Tab(title=title, blocks=blocks, hint="" if stage.ready else hint)
+
+
+def _beginning(trace: Trace, opening: Stage) -> Program:
+    """How a long program begins; the rest is printed when one looks for it."""
+    return replace(
+        _program(trace, opening),
+        whole="",
+        rest=Lazy(lambda: _program(trace, trace.program("jaxpr"))),
+        more=f"the rest of {units.counted(len(trace.equations), 'equation')} is in `.stage('jaxpr')`",
+    )
 
 
 def _changed(trace: Trace) -> Iterator[Tab]:

@@ -4,7 +4,19 @@ Standard library only. Nothing here draws, rounds or knows a medium. Sizes are i
 seconds, and `None` means unknown: never zero, never a guess.
 """
 
-from jaxmagic.results.common import HERE, Fingerprint, Lazy, Link, Note, Phase, Source, Span, Value, plain
+from jaxmagic.results.common import (
+    HERE,
+    Fingerprint,
+    Lazy,
+    Link,
+    Many,
+    Note,
+    Phase,
+    Source,
+    Span,
+    Value,
+    plain,
+)
 from jaxmagic.results.compiled import Buffer, Fate, FateKind, Kernel, Made, Memory
 from jaxmagic.results.devices import Device, Devices, Placement
 from jaxmagic.results.gradient import Check, Curve, Digest, Expense, Field, Gradient, Partial
@@ -76,6 +88,7 @@ __all__ = [
     "Line",
     "Link",
     "Made",
+    "Many",
     "Memory",
     "Node",
     "NodeKind",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 Phase = Literal["forward", "backward", "recomputed"]
 Fingerprint = bytes  # equal for equal arrays
 
@@ -41,6 +42,38 @@ class Lazy(Generic[T]):
                 self._value = self._load()
                 self._load = None
             return self._value
+
+
+class Many(Sequence[T_co]):
+    """A sequence of known length, made when one first looks into it; equal to the tuple of its items."""
+
+    __slots__ = ("_items", "_length")
+
+    def __init__(self, length: int, load: Callable[[], Sequence[T_co]]) -> None:
+        self._length = length
+        self._items = Lazy(lambda: tuple(load()))
+
+    def __len__(self) -> int:
+        return self._length
+
+    @overload
+    def __getitem__(self, at: int) -> T_co: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[T_co, ...]: ...
+    def __getitem__(self, at: int | slice) -> T_co | tuple[T_co, ...]:
+        return self._items.get()[at]
+
+    def __iter__(self) -> Iterator[T_co]:
+        return iter(self._items.get())
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Many | tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._items.get())
+
+    def __repr__(self) -> str:
+        return repr(self._items.get())
 
 
 # Labels of sources that the user has before their eyes: they need no saying.
@@ -123,7 +156,7 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | Many):
         return [plain(item) for item in value]
     if is_dataclass(value):
         return {entry.name: plain(getattr(value, entry.name)) for entry in fields(value)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -196,13 +196,15 @@ class Trace:
     where a part of them is unknown. Where loops of unknown length are the reason, `certain` is the
     rest. `kept` are the bytes that a forward pass keeps for its backward pass (None: there is none).
     `peaks` are measured when asked for. `captured` is a fingerprint of the arrays that the program holds
-    as constants. Where `counted` is given, the costs are not known yet, and it is the trace with them.
+    as constants, `printed` one of all its equations. Where `counted` is given, the costs are not known
+    yet, and it is the trace with them. A long program is printed when its equations or its "jaxpr" stage
+    are first asked for; `opening` is how it begins.
     """
 
     name: str
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
-    equations: tuple[Equation, ...]
+    equations: Sequence[Equation]
     lines: tuple[Line, ...]
     sources: tuple[Source, ...]
     flops: float | None
@@ -216,8 +218,10 @@ class Trace:
     kept: int | None = None
     peaks: Lazy[Peaks] | None = field(default=None, repr=False, compare=False)
     captured: Lazy[Fingerprint] | None = field(default=None, repr=False, compare=False)
+    printed: Lazy[Fingerprint] | None = field(default=None, repr=False, compare=False)
     counted: Lazy[Trace] | None = field(default=None, repr=False, compare=False)
     stages: Mapping[str, Lazy[Stage]] = field(repr=False, compare=False)
+    opening: Stage | None = field(default=None, repr=False, compare=False)
     graph: Lazy[Graph] | None = field(default=None, repr=False, compare=False)
     changes: Changes | None = None
     timing: Timing | None = None

@@ -413,8 +413,10 @@ def _made(program: Program, medium: Medium) -> str:
     ]
     title = f"{'line':>{gutter}}  {escape(program.language)}"
     top = _tag("span", title, medium.paint("jm-muted"))
-    cut = len(program.program) - len(kept) + program.cut
-    return _tag("pre", "\n".join([top, *lines]), medium.paint("jm-program")) + _cut(cut, "line", medium)
+    inner = _tag("pre", "\n".join([top, *lines]), medium.paint("jm-program"))
+    if program.rest is not None:
+        return inner + hint(f"… {program.more}", medium)
+    return inner + _cut(len(program.program) - len(kept) + program.cut, "line", medium)
 
 
 def _shortened(line: str) -> str:

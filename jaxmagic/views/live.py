@@ -5,6 +5,7 @@ when the front end asks for it by message:
 
     {"ask": "tab", "tab": 2}                             -> {"tab": 2, "content": {...}}
     {"ask": "rows", "tab": 0, "program": 0, "row": 1000} -> the same and {"rows": [...]}
+    {"ask": "rest", "tab": 0, "program": 0}              -> the same and {"part": {...}}, the whole program
     {"ask": "text", "tab": 0, "program": 0}              -> the same and {"text": "..."}, all of it
     {"ask": "graph", "tab": 0, "program": 0, "opened": ["3", "3.1"]}  -> the same and {"graph": {...}}
 
@@ -95,6 +96,7 @@ class PageView(anywidget.AnyWidget):
         answers: dict[str, Callable[[State], State]] = {
             "tab": self._tab,
             "rows": self._rows,
+            "rest": self._rest,
             "text": self._text,
             "graph": self._graph,
         }
@@ -121,8 +123,11 @@ class PageView(anywidget.AnyWidget):
         first = int(message["row"])
         return message | {"rows": _lines(self._program(message).program[first : first + ROWS_AT_ONCE])}
 
+    def _rest(self, message: State) -> State:
+        return message | {"part": _program(_whole(self._program(message)))}
+
     def _text(self, message: State) -> State:
-        program = self._program(message)
+        program = _whole(self._program(message))
         return message | {"text": program.whole or "\n".join(program.program)}
 
     def _graph(self, message: State) -> State:
@@ -130,7 +135,9 @@ class PageView(anywidget.AnyWidget):
         return message | {"graph": _drawn(graph, graphs.paths(message["opened"]))}
 
     def _program(self, message: State) -> Program:
-        return self._part(message, Program)
+        """A program as far as it was sent: its beginning, or all of it once that was asked for."""
+        program = self._part(message, Program)
+        return _whole(program) if program.rest is not None and program.rest.ready else program
 
     def _part(self, message: State, kind: type[Part]) -> Part:
         blocks = self._page.tabs[message["tab"]].blocks.get()
@@ -138,6 +145,10 @@ class PageView(anywidget.AnyWidget):
         if not isinstance(part, kind):
             raise TypeError(message["ask"])
         return part
+
+
+def _whole(program: Program) -> Program:
+    return program.rest.get() if program.rest is not None else program
 
 
 # -- the state -------------------------------------------------------------------------------------
@@ -213,6 +224,7 @@ def _program(program: Program) -> State:
         "rows": _lines(program.program[:ROWS_AT_ONCE]),
         "total": len(program.program),
         "cut": program.cut,
+        "more": program.rest is not None,
         "wide": min(max(map(len, program.program), default=0), MAX_COLUMNS),
         "sourceTies": _packed("i", flattened(((i, t.source) for i, t in enumerate(program.ties)), listing)),
         "programTies": _packed(

@@ -227,7 +227,9 @@ def _program(program: Program) -> Iterator[str]:
     yield f"{'line':>{max(gutter, 4)}}  {visible(program.language)}"
     for number, line in zip(numbers, program.program, strict=False):
         yield f"{number:>{max(gutter, 4)}}  {visible_line(line)}"
-    if program.cut:
+    if program.rest is not None:
+        yield f"      … {visible(program.more)}"
+    elif program.cut:
         yield f"      … {units.counted(program.cut, 'more line')}"
 
 

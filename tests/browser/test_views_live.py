@@ -34,6 +34,16 @@ long = Page(say=words("long"), tabs=(
     tab("hlo", Program(columns=(), source=lines, program=rows, ties=ties, language="hlo")),))
 _ = show(long)
 """
+# How a long program begins; the kernel counts how often it was asked for the rest.
+BEGUN = """
+from dataclasses import replace
+from jaxmagic.results import Lazy
+whole = Program(columns=(), source=lines, program=rows, ties=ties, language="jaxpr")
+asked = []
+rest = Lazy(lambda: asked.append(1) or whole)
+begun = replace(whole, program=rows[:1500], rest=rest, more="the rest", ties=ties[:90])
+_ = show(Page(say=words("begun"), tabs=(tab("jaxpr", begun),)))
+"""
 # Run once, it shows how far the work is; run again, the end of it.
 PROGRESS = """
 from jaxmagic.pages.blocks import Page, words
@@ -283,6 +293,24 @@ def test_a_long_program_is_drawn_where_it_is_looked_at(open_notebook):
     assert "".join(hits(page, 0)) == "f(2999)"
     assert page.locator(".jm-r").count() < 300
     assert page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollTop") == before
+
+
+def test_the_rest_of_a_long_program_comes_when_one_looks(open_notebook, browser):
+    page = open_notebook(
+        "begun.ipynb", SHOW, LONG.replace("_ = show(long)", ""), BEGUN, "print('asked', len(asked))"
+    )
+    page.wait_for_selector(".jm-live .jm-piece")
+    heading = page.locator(".jm-listing-head").nth(1)
+    assert heading.inner_text() == "jaxpr · the first 1,500 lines"
+    assert page.get_by_text("asked 0").is_visible()
+    piece(page, 0, "20)").click()
+    page.get_by_text("jaxpr · 50,000 lines", exact=True).wait_for()
+    assert "".join(hits(page, 1)).startswith("v320:")
+    assert "".join(hits(page, 0)) == "20)"
+    page.locator(".jm-scroller").first.focus()
+    page.keyboard.press("End")
+    page.get_by_text("v47984:f32[]").wait_for()
+    assert "".join(hits(page, 0)) == "f(2999)"
 
 
 def test_progress_ends_as_the_result_in_place(open_notebook):

@@ -19,6 +19,7 @@ from jaxmagic.analysis.program.equations import (
     type_of,
     walk,
 )
+from jaxmagic.analysis.program.fingerprints import constants, of_arrays, of_program
 from jaxmagic.analysis.program.places import Places, function_of, is_ours, is_users, opened
 from jaxmagic.analysis.program.storage import assignment, backends_started, memory
 from jaxmagic.analysis.program.texts import (
@@ -26,6 +27,7 @@ from jaxmagic.analysis.program.texts import (
     identifiers,
     print_compiled,
     print_jaxpr,
+    print_opening,
     print_optimised,
     print_stablehlo,
     print_unoptimised,
@@ -34,8 +36,6 @@ from jaxmagic.analysis.program.tracing import (
     CallKey,
     Traced,
     afresh,
-    constants,
-    fingerprint,
     is_current,
     keys_of_call,
     leaked,
@@ -44,8 +44,9 @@ from jaxmagic.analysis.program.tracing import (
 
 __all__ = [
     "CallKey", "Output", "Places", "Segment", "Step", "Traced", "Walked", "afresh", "assignment",
-    "backends_started", "bytes_of", "constants", "every_program", "fingerprint", "function_of", "identifiers",
-    "inner_programs", "is_current", "is_ours", "is_users", "keys_of_call", "leaked", "memory", "opened",
-    "outputs", "plus", "print_compiled", "print_jaxpr", "print_optimised", "print_stablehlo",
-    "print_unoptimised", "product", "scopes", "sources_and_sinks", "trace_fresh", "type_of", "walk",
+    "backends_started", "bytes_of", "constants", "every_program", "function_of", "identifiers",
+    "inner_programs", "is_current", "is_ours", "is_users", "keys_of_call", "leaked", "memory", "of_arrays",
+    "of_program", "opened", "outputs", "plus", "print_compiled", "print_jaxpr", "print_opening",
+    "print_optimised", "print_stablehlo", "print_unoptimised", "product", "scopes", "sources_and_sinks",
+    "trace_fresh", "type_of", "walk",
 ]  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import keyword
 import re
+import types
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, cast
 
 from jaxmagic.analysis.program.equations import Walked
-from jaxmagic.analysis.program.places import function_of
+from jaxmagic.analysis.program.places import function_of, opened
 
 try:
     from jaxlib import _hlo  # type: ignore[attr-defined]  # jaxlib has no types for it
@@ -45,14 +46,57 @@ def print_jaxpr(jaxpr: Any, walked: Walked) -> tuple[str, list[Segment]]:
     document = jaxpr.pretty_print
     if walked.visits > MANY_VISITS and len(walked.programs) * SHARED < walked.visits:
         document = _document(walked.programs) or document
+    return _written(document)
+
+
+def _written(document: Callable[..., str]) -> tuple[str, list[Segment]]:
     map_: list[list[tuple[int, int, Any]]] = []
     text = document(source_map=map_, use_color=False)
-    segments = [Segment(row, *segment) for row, segments in enumerate(map_) for segment in segments]
-    return text, segments
+    return text, [Segment(row, *segment) for row, segments in enumerate(map_) for segment in segments]
 
 
 # JAX's printer follows every use of a shared program, which is 2^depth where sharing is nested.
 MANY_VISITS, SHARED = 10_000, 4
+
+
+def print_opening(jaxpr: Any, walked: Walked, equations: int) -> tuple[str, list[Segment]] | None:
+    """How the text of `print_jaxpr` begins, up to so many equations and their last row.
+
+    None where that is all of it, and where JAX prints in another way than is known here.
+    """
+    if walked.visits > MANY_VISITS:
+        return None
+    try:
+        text, segments = _written(_abridged(opened(jaxpr), equations))
+    except (ImportError, AttributeError, TypeError, KeyError):
+        return None
+    rows = segments[-1].row + 1 if segments else 0
+    return ("\n".join(text.split("\n")[:rows]), segments) if rows else None
+
+
+def _abridged(jaxpr: Any, left: int) -> Callable[..., str]:
+    """JAX's own printer, that writes so many equations of the programs that it prints, one by one.
+
+    A program that it prints inside an equation is written in full.
+    """
+    from jax._src import core, pretty_printer  # private: only where it is needed
+
+    # A program of few equations would be written on one line, which its beginning is not.
+    wide = (pretty_printer.brk(), pretty_printer.text("." * 100))
+
+    def some(equations: Any, *rest: Any) -> Any:
+        nonlocal left
+        taken = equations[:left]
+        left -= len(taken)
+        written = core.pp_eqns(taken, *rest)
+        return written if len(taken) == len(equations) else pretty_printer.concat([written, *wide])
+
+    known = {**vars(core), "pp_eqns": some}
+    for name in ("pp_shared_jaxpr", "pp_jaxpr", "pp_toplevel_jaxpr"):
+        plain = known[name]
+        known[name] = types.FunctionType(plain.__code__, known, name, plain.__defaults__, plain.__closure__)
+        known[name].__kwdefaults__ = plain.__kwdefaults__
+    return cast("Callable[..., str]", known["pp_toplevel_jaxpr"](jaxpr).format)
 
 
 def _document(programs: list[Any]) -> Callable[..., str] | None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import inspect
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import jax
 import jax.extend
-import jax.numpy as jnp
-import numpy as np
 
 from jaxmagic.analysis.program.equations import every_program
+from jaxmagic.analysis.program.fingerprints import constants
 from jaxmagic.analysis.program.places import Places, boundary_of, opened
 from jaxmagic.analysis.program.texts import identifiers
 
@@ -196,34 +194,6 @@ def leaked(traced: Traced) -> Any:
     own = {id(variable) for variable in jaxpr.invars[:strays]}
     uses = (one for one in jaxpr.eqns if any(id(variable) in own for variable in one.invars))
     return next(uses, None)
-
-
-def constants(jaxpr: Any) -> list[Any]:
-    """The arrays that a program holds, those of the programs inside it included, each once."""
-    found: dict[int, Any] = {}
-    equations = (equation for program in every_program(jaxpr) for equation in program.eqns)
-    for program in [jaxpr, *(part for equation in equations for part in _parts(equation.params))]:
-        found |= {id(array): array for array in getattr(program, "consts", ())}
-    return list(found.values())
-
-
-def fingerprint(arrays: Iterable[Any]) -> bytes:
-    """Equal for arrays of equal types and elements; what has no elements to read counts as itself."""
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        try:
-            is_key = jnp.issubdtype(array.dtype, jax.dtypes.prng_key)
-            elements = np.ascontiguousarray(jax.random.key_data(array) if is_key else array)
-            digest.update(f"{elements.dtype}{elements.shape}".encode())
-            digest.update(elements.reshape(-1).view(np.uint8).data)
-        except (AttributeError, TypeError, ValueError, RuntimeError):
-            digest.update(str(id(array)).encode())
-    return digest.digest()
-
-
-def _parts(params: Mapping[str, Any]) -> Iterator[Any]:
-    for value in params.values():
-        yield from value if isinstance(value, tuple | list) else (value,)
 
 
 def _all_from(traced: Traced) -> bool:

@@ -264,13 +264,11 @@ function pieces(text, ranges, language) {
 /* A listing of many lines of which those in sight are in the document. */
 class Pane {
   constructor({ label, total, wide, ranges, line, heading }) {
-    Object.assign(this, { total, ranges, line });
+    Object.assign(this, { heading, line });
     this.lit = new Set();
-    this.shown = [-1, -1];
     this.rows = make("div", "jm-rows");
     this.space = make("div", "jm-space", {}, this.rows);
-    this.space.style.height = `${total * ROW}px`;
-    this.space.style.minWidth = heading.style.minWidth = `${wide + 3}ch`;
+    this.holds(total, wide, ranges);
     this.scroller = make("div", "jm-scroller", { tabindex: "0", role: "group", "aria-label": label }, heading, this.space);
     this.scroller.addEventListener("scroll", () => this.draw());
     this.watch = new ResizeObserver(() => this.draw());
@@ -280,6 +278,12 @@ class Pane {
 
   close() {
     this.watch.disconnect();
+  }
+
+  holds(total, wide, ranges) {
+    Object.assign(this, { total, ranges, shown: [-1, -1] });
+    this.space.style.height = `${total * ROW}px`;
+    this.space.style.minWidth = this.heading.style.minWidth = `${wide + 3}ch`;
   }
 
   sight() {
@@ -299,7 +303,7 @@ class Pane {
   }
 
   row(i) {
-    const node = this.line(i);
+    const node = this.line(i, this.ranges);
     node.row = i;
     return node;
   }
@@ -375,18 +379,22 @@ class ProgramPart {
     heading.style.gridTemplateColumns = columns;
     for (const title of ["", "", ...part.columns]) heading.append(make("span", "jm-cell", {}, title));
     heading.append(make("span", "jm-text", {}, "source"));
-    const wide = widest(lines.map((line) => line.text)) + widths.reduce((a, b) => a + b, 8);
-    const line = (i) => sourceRow(lines[i], part.columns.length, columns, ranges.at(i));
-    return new Pane({ label: "source", total: lines.length, wide, ranges, line, heading });
+    this.wide = widest(lines.map((line) => line.text)) + widths.reduce((a, b) => a + b, 8);
+    const line = (i, ranges) => sourceRow(lines[i], part.columns.length, columns, ranges.at(i));
+    return new Pane({ label: "source", total: lines.length, wide: this.wide, ranges, line, heading });
   }
 
   programPane(part) {
     const ranges = new Ranges(part.programTies);
-    const line = (i) => this.programRow(i, ranges);
-    const cut = part.cut ? `, ${part.cut.toLocaleString("en")} more lines cut` : "";
-    const title = `${part.language} · ${part.total.toLocaleString("en")} ${part.total === 1 ? "line" : "lines"}${cut}`;
-    const heading = make("div", "jm-listing-head jm-text", { "aria-hidden": "true" }, title);
+    const line = (i, ranges) => this.programRow(i, ranges);
+    const heading = make("div", "jm-listing-head jm-text", { "aria-hidden": "true" }, this.title(part));
     return new Pane({ label: part.language, total: part.total, wide: part.wide, ranges, line, heading });
+  }
+
+  title(part) {
+    const cut = part.cut ? `, ${part.cut.toLocaleString("en")} more lines cut` : "";
+    const lines = `${part.total.toLocaleString("en")} ${part.total === 1 ? "line" : "lines"}${cut}`;
+    return `${part.language} · ${part.more ? "the first " : ""}${lines}`;
   }
 
   programRow(i, ranges) {
@@ -406,8 +414,28 @@ class ProgramPart {
     this.ask({ ask: "rows", row: first });
   }
 
-  receive({ row, rows, text }) {
+  /* Of a long program the beginning is here; the rest is fetched once somebody looks. */
+  fetchRest() {
+    if (!this.part.more || this.fetching) return;
+    this.fetching = true;
+    this.ask({ ask: "rest" });
+  }
+
+  /* All of a program in the place of its beginning: the same lines and ties, and more of them. */
+  complete(part) {
+    this.part = { ...part, program: this.part.program };
+    this.asked = new Set([0]);
+    this.program.heading.textContent = this.title(part);
+    this.source.holds(part.source.length, this.wide, new Ranges(part.sourceTies));
+    this.program.holds(part.total, part.wide, new Ranges(part.programTies));
+    for (const pane of [this.source, this.program]) pane.draw(true);
+    this.status.textContent = "";
+    this.show(this.lit);
+  }
+
+  receive({ row, rows, text, part }) {
     if (text !== undefined) return this.copy(text);
+    if (part !== undefined) return this.complete(part);
     rows.forEach((line, i) => this.texts.set(row + i, line));
     this.program.draw(true);
   }
@@ -429,6 +457,7 @@ class ProgramPart {
 
   listen(pane, partner) {
     const { scroller } = pane;
+    for (const looks of ["mousemove", "scroll", "keydown"]) scroller.addEventListener(looks, () => this.fetchRest());
     scroller.addEventListener("mousemove", (event) => {
       if (!this.pinned) this.show(pane.tiesAt(event.target), pane, partner);
     });
@@ -482,7 +511,8 @@ class ProgramPart {
     const where = line?.number ? `line ${line.number}` : "elsewhere";
     const rows = this.program.ranges.lines(ties);
     const what = this.texts.get(rows[0])?.trim() ?? "";
-    const more = rows.length > 1 ? ` and ${rows.length - 1} more` : "";
+    const within = this.part.more ? ` in the first ${this.part.total.toLocaleString("en")} lines` : "";
+    const more = rows.length > 1 ? ` and ${rows.length - 1} more${within}` : "";
     return rows.length ? `${where} → ${what}${more}` : `${where}: no ${this.part.language} of its own`;
   }
 }
@@ -740,7 +770,7 @@ class GraphPart {
     const ranges = new Ranges(this.part.graph.ties);
     const heading = make("div", "jm-r jm-listing-head", { "aria-hidden": "true" }, make("span"), make("span"), make("span", "jm-text", {}, "source"));
     heading.style.gridTemplateColumns = columns;
-    const line = (i) => sourceRow(this.part.source[i], 0, columns, this.source ? this.source.ranges.at(i) : ranges.at(i));
+    const line = (i, ranges) => sourceRow(this.part.source[i], 0, columns, ranges.at(i));
     return new Pane({ label: "source", total: this.part.source.length, wide, ranges, line, heading });
   }
 
