@@ -29,6 +29,9 @@ for x, y in zip(a, b):
     b[2] = x
     a[3] = y
 ---
+for x, i in zip(a, range(4)):
+    a[4 - i] = x
+---
 for x in a * 2:
     a[1] = x
     b[0] += x

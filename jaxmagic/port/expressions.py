@@ -50,7 +50,18 @@ class Expressions(Known):
             cast_call = copy.copy(new)
             cast_call.args = [call("jnp.asarray", new.args[0], typed), *new.args[1:]]
             return cast_call
+        if isinstance(new, ast.Call) and self._casts_owner(old, dtype):
+            cast_call = copy.copy(new)
+            cast_call.func = copy.copy(new.func)
+            cast_call.func.value = call("jnp.asarray", new.func.value, typed)  # type: ignore[attr-defined]
+            return cast_call
         return call("jnp.asarray", new, typed)
+
+    def _casts_owner(self, old: ast.expr, dtype: str) -> bool:
+        """The same for a method, such as the mean of booleans."""
+        if not isinstance(old, ast.Call) or not isinstance(old.func, ast.Attribute):
+            return False
+        return self.fact(old.func.value).kind in ("i", "u", "b") and np.dtype(dtype).kind in "fc"
 
     def _casts_arguments(self, old: ast.expr, dtype: str) -> bool:
         """Whether a function of whole numbers computes with real ones in NumPy."""

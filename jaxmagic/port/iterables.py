@@ -58,6 +58,8 @@ class Iterables:
         called = _called(node.iter)
         if called == "range":
             yield from self._kept_bounds(node)
+        elif not self.facts.ran(self.unit, node):
+            yield node  # a later pass refuses it, or nothing runs it
         elif called in ("enumerate", "zip") or self.facts.of(self.unit, node.iter).is_array:
             yield from self._by_index(node, called)
         else:
@@ -85,13 +87,18 @@ class Iterables:
         if called:
             whole = node.target.elts if isinstance(node.target, ast.Tuple) else []
             targets = whole[1:] if called == "enumerate" else whole
-        if len(targets) != len(sources) or not all(self.facts.of(self.unit, s).is_array for s in sources):
+        known = all(self.facts.of(self.unit, s).is_array or _is_count(s) for s in sources)
+        if len(targets) != len(sources) or not known:
             text = f"`{ast.unparse(node.iter)}` is changed in the loop that goes over it."
             raise self.unit.refuse(node, text, "Loop over `range(len(…))`, or over a copy.")
         index = self.names.new("i")
         first: list[ast.stmt] = []
         lengths: list[ast.expr] = []
         for target, source in zip(targets, sources, strict=True):
+            if _is_count(source):
+                first.append(made(like(ast.Assign([target], load(index)), node)))
+                lengths.append(source.args[0])  # type: ignore[attr-defined]
+                continue
             held = yield from self._held(node, source)
             first.append(made(like(ast.Assign([target], self._element(held, source, index)), node)))
             lengths.append(ast.Call(load("len"), [copy.deepcopy(held)], []))
@@ -129,6 +136,11 @@ def _inside(form: Form) -> Form:
 
 def _called(source: ast.expr) -> str:
     return source.func.id if isinstance(source, ast.Call) and isinstance(source.func, ast.Name) else ""
+
+
+def _is_count(source: ast.expr) -> bool:
+    """Whether an expression is `range(n)`."""
+    return _called(source) == "range" and len(source.args) == 1  # type: ignore[attr-defined]
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

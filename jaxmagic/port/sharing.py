@@ -51,7 +51,14 @@ class Sharing(dict[str, View]):
 
     def may_be(self, name: str, bases: Iterable[str]) -> None:
         """A name may look at one of these arrays."""
-        self.maybe[name] = self.maybe.get(name, frozenset()).union(bases) - {name}
+        every = self.maybe.get(name, frozenset()).union(bases) - {name}
+        if every:
+            self.maybe[name] = every
+
+    def bases(self, name: str) -> frozenset[str]:
+        """The arrays that a name looks at, surely or perhaps."""
+        surely = {self[name].base} if name in self else set()
+        return self.maybe.get(name, frozenset()) | surely
 
     def bind(self, names: frozenset[str]) -> None:
         """Names that mean something new now; views of what they meant are told apart no longer."""

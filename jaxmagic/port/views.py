@@ -98,10 +98,15 @@ class Views:
         new, entered = copy.copy(node), views.copy()
         rebound = _rebound(node)
         self._lose(rebound, views)
-        inner = views.copy()
+        head = views.copy()
         for name in rebound & entered.keys():  # in the first iteration
-            inner.may_be(name, {entered[name].base})
-        new.body = self.block(node.body, inner)
+            head.may_be(name, {entered[name].base})
+        known: dict[str, frozenset[str]] | None = None
+        while head.maybe != known:
+            known, inner = dict(head.maybe), head.copy()
+            new.body = self.block(node.body, inner)
+            for name in rebound:  # in the next iterations
+                head.may_be(name, inner.bases(name))
         views.merge(inner)
         views.own = inner.own
         if not _surely_runs(node):
