@@ -501,3 +501,15 @@ def test_leaves_are_plain_data():
     for leaf in found.leaves:
         assert isinstance(leaf.value, np.ndarray)
         json.dumps([leaf.path, leaf.type, leaf.value.tolist(), leaf.check.ok, leaf.check.error])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: jnp.sum(x**2), lambda x: jnp.sum(x**2) if x[-1] > 0 else jnp.sum(x)],
+    ids=["under jit", "as it is, as it chooses by a value"],
+)
+def test_a_large_derivative(function):
+    large = jnp.linspace(0.0, 1.0, 100_001)
+    found = differentiate(function, large)
+    same(found.partials["x"], 2 * large)
+    assert found.check.ok

@@ -35,6 +35,7 @@ Mode: TypeAlias = Literal["reverse", "forward"]
 # From the values of the differentiated inputs to the outputs (or derivatives), both in lists.
 Flat: TypeAlias = Callable[[Sequence[Any]], list[Any]]
 
+LARGE = 100_000  # inputs above which the derivative is compiled as a whole, where it can be
 MOST_NUMBERS = 16_000_000  # numbers in one derivative
 
 
@@ -370,6 +371,9 @@ def _first_that_works(
     function: Flat, points: Sequence[Any], choices: Sequence[tuple[Mode, ...]]
 ) -> tuple[tuple[Mode, ...], list[Any]]:
     """Some functions allow one mode only: a `while_loop` forward, a `custom_vjp` reverse."""
+    if sum(np.size(point) for point in points) > LARGE:
+        with contextlib.suppress(CannotRepeatError), repeating():  # one program is made faster than many
+            return choices[0], jax.jit(levels(function, choices[0])[-1])(list(points))
     try:
         return choices[0], levels(function, choices[0])[-1](points)
     except Exception as error:

@@ -46,13 +46,7 @@ def held(function: Callable[..., Any], points: Sequence[Any], *, in_rules: bool 
         with jax.disable_jit():
             closed = _traced(function, points)
         _refuse_long(closed)
-    kept: list[Any] = []
-
-    def keep(value: Any) -> Any:
-        kept.append(value)
-        return value
-
-    _play(closed, jax.tree_util.tree_leaves(list(points)), keep, in_rules=in_rules)
+    kept = _kept(closed, jax.tree_util.tree_leaves(list(points)), in_rules=in_rules)
 
     def replay(*others: Any) -> list[Any]:
         remaining = iter(kept)
@@ -60,6 +54,28 @@ def held(function: Callable[..., Any], points: Sequence[Any], *, in_rules: bool 
         return _play(closed, leaves, lambda _: next(remaining), in_rules=in_rules)
 
     return replay
+
+
+def _kept(closed: Any, inputs: Sequence[Any], *, in_rules: bool) -> list[Any]:
+    """What a program stops at some inputs."""
+
+    def keep_all(*values: Any) -> list[Any]:
+        kept: list[Any] = []
+
+        def keep(value: Any) -> Any:
+            kept.append(value)
+            return value
+
+        _play(closed, values, keep, in_rules=in_rules)
+        return kept
+
+    try:
+        return list(jax.jit(keep_all)(*inputs))  # compiled as a whole, not one equation after the other
+    except (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerArrayConversionError,
+    ):  # which branch is taken depends on the values
+        return keep_all(*inputs)
 
 
 def _traced(function: Callable[..., Any], points: Sequence[Any]) -> Any:
