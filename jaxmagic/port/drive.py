@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import obstacles
+from jaxmagic.port.bounds import Bounds
 from jaxmagic.port.branches import UNSEEN
 from jaxmagic.port.check import Misfit, misfits
 from jaxmagic.port.collect import Program, Unit, collect
@@ -52,7 +53,7 @@ def drive(
     if not can_run(fn, inputs):
         return without_inputs(program)
     with np.errstate(all="ignore") if silenced else nullcontext():
-        return with_inputs(program, inputs, prove=prove)
+        return with_inputs(fn, program, inputs, prove=prove)
 
 
 def without_inputs(program: Program) -> Port:
@@ -72,7 +73,7 @@ def without_inputs(program: Program) -> Port:
     )
 
 
-def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
+def with_inputs(fn: Callable[..., Any], program: Program, inputs: Inputs, *, prove: bool) -> Port:
     """The port for these inputs, proved on them or left for the caller to prove."""
     main = program.main.function
     refuse_objects(program, inputs)
@@ -90,17 +91,20 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
         if prove or made.refusal is not None or facts.tried:
             made, shown = proved_or_looped(program, facts, made, inputs, numpy, whole)
             notes = [*captures(made.module), *assumptions(made), *shown]
-    return finished(program, made, tuple(notes), wide, inputs)
+    return finished(fn, program, made, tuple(notes), wide, inputs)
 
 
-def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs) -> Port:
+def finished(
+    fn: Callable[..., Any], program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs
+) -> Port:
     """The result."""
+    bounds = Bounds(made.function, fn, made.static, jitted=made.jitted) if has_indices(made) else None
     return Port(
         name=program.main.name,
         original=made.module.original,
         source=made.module.source,
         diff=made.module.diff,
-        function=guarded(made.function, named(made.function, inputs)),
+        function=guarded(made.function, named(made.function, inputs), bounds),
         mutated=made.lowered.mutated,
         static=made.static,
         x64=wide,
@@ -355,9 +359,10 @@ def captures(module: Module) -> list[Note]:
 def assumptions(made: Made) -> list[Note]:
     """What the port takes for granted beyond the source."""
     notes = []
-    if ".at[" in made.module.source or "lax." in made.module.source:
+    if has_indices(made):
         text = (
-            "Where an index is out of bounds NumPy raises and JAX does not: the port takes it that none is."
+            "Where an index is out of bounds NumPy raises. The port does so too where it is called as it is, "
+            "and looks first; compiled code does not: under jit it is taken that none is."
         )
         notes.append(Note(kind="bounds", text=text))
     if made.lowered.takes_finite:
@@ -381,6 +386,11 @@ def assumptions(made: Made) -> list[Note]:
             Note(kind="eager", text="The port runs on JAX, but not under jit: sizes in it depend on data.")
         )
     return notes
+
+
+def has_indices(made: Made) -> bool:
+    """Whether a port reads or stores single elements."""
+    return any(isinstance(node, ast.Subscript) for node in ast.walk(ast.parse(made.module.source)))
 
 
 def proved_or_looped(

@@ -15,12 +15,15 @@ import jax
 import numpy as np
 
 from jaxmagic.errors import CannotPort
+from jaxmagic.port.bounds import Bounds
 
 NUMBERS = {"f": "real", "i": "integer", "u": "unsigned", "c": "complex", "b": "boolean"}
 
 
-def guarded(function: Callable[..., Any], inputs: Mapping[str, Any]) -> Callable[..., Any]:
-    """A port that refuses inputs of other kinds than those it was made on."""
+def guarded(
+    function: Callable[..., Any], inputs: Mapping[str, Any], bounds: Bounds | None = None
+) -> Callable[..., Any]:
+    """A port that refuses inputs of other kinds than those it was made on, and looks at its indices."""
     signature = inspect.signature(function)
     kinds = {name: kinds_of(value) for name, value in inputs.items()}
 
@@ -34,6 +37,8 @@ def guarded(function: Callable[..., Any], inputs: Mapping[str, Any]) -> Callable
                     f"and is given {' and '.join(kinds_of(value)) or 'nothing'}.",
                     fix="Port the function again with these inputs.",
                 )
+        if bounds is not None:
+            bounds.look(args, kwargs)
         return function(*args, **kwargs)
 
     return port

@@ -97,7 +97,7 @@ class Iterables:
         for target, source in zip(targets, sources, strict=True):
             if _is_count(source):
                 first.append(made(like(ast.Assign([target], load(index)), node)))
-                lengths.append(source.args[0])  # type: ignore[attr-defined]
+                lengths.append(source.args[0])
                 continue
             held = yield from self._held(node, source)
             first.append(made(like(ast.Assign([target], self._element(held, source, index)), node)))

@@ -1,0 +1,127 @@
+"""Indices out of bounds: refused or raised where NumPy raises, with the user's line."""
+
+import traceback
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmagic.port import port
+
+X, K = np.arange(5.0), np.array([0, 3, 4])
+
+
+def reads(x, k):
+    return x[k].sum()
+
+
+def stores(x, k):
+    x[k] = 1.0
+    return x
+
+
+def a_constant(x, k):
+    return x[4] + k[0]
+
+
+def in_a_loop(x, k):
+    for i in range(len(k)):
+        x[k[i]] += i
+    return x
+
+
+def beside(x, k):
+    total = 0.0
+    for i in range(5):
+        total += x[i]
+    return total + k[0]
+
+
+def at_last(x, k):
+    return x[k[0] - k[1]] + x[k.max()]
+
+
+BAD = [
+    (reads, X, [0, 5, 1]),
+    (reads, X, [0, -6, 1]),
+    (stores, X, [0, 5, 1]),
+    (a_constant, X[:3], [0, 1, 2]),
+    (in_a_loop, X, [0, 9, 1]),
+    (beside, X[:4], [0, 1, 2]),
+    (at_last, X, [0, 9, 0]),
+]
+
+
+@pytest.mark.parametrize(("function", "x", "k"), BAD)
+def test_a_port_called_as_it_is_raises_where_numpy_raises(function, x, k):
+    made = port(function, X, K)
+    with jax.enable_x64(new_val=True):
+        with pytest.raises(IndexError) as caught:
+            made.function(jnp.array(x), jnp.array(k))
+        last = traceback.extract_tb(caught.value.__traceback__)[-1]
+        assert last.name == function.__name__
+        assert last.filename == __file__
+        made.function(jnp.array(X), jnp.array(K))
+
+
+@pytest.mark.parametrize(("function", "x", "k"), BAD)
+def test_an_index_out_of_bounds_on_the_inputs_given_names_the_line(function, x, k):
+    with pytest.raises(IndexError) as caught:
+        port(function, np.array(x), np.array(k))
+    last = traceback.extract_tb(caught.value.__traceback__)[-1]
+    assert last.filename == __file__
+    assert last.line in "".join(traceback.format_exception(caught.value))
+    assert "[" in last.line
+
+
+def of_a_neighbour(x, k):
+    y = x.copy()
+    for i in range(len(x)):
+        if i + k[0] < len(x):
+            y[i] = x[i + k[0]]
+    return y
+
+
+def test_an_index_in_a_branch_that_is_not_taken_is_no_error():
+    made = port(of_a_neighbour, X, np.array([1]))
+    with jax.enable_x64(new_val=True):
+        for shift in (0, 1, 3):
+            wanted = of_a_neighbour(X, np.array([shift]))
+            np.testing.assert_array_equal(made.function(jnp.array(X), jnp.array([shift])), wanted)
+
+
+def test_under_jit_nothing_is_looked_at_and_a_note_says_so():
+    made = port(reads, X, K)
+    with jax.enable_x64(new_val=True):
+        jax.jit(made.function)(jnp.array(X), jnp.array([0, 7, 1]))
+    (text,) = [note.text for note in made.notes if note.kind == "bounds"]
+    assert "under jit it is taken that none is" in text
+
+
+def of_unknown_size(x, k):
+    x[k[0]] = 2.0
+    return np.unique(x)
+
+
+def test_a_port_that_is_not_compiled_raises_too():
+    made = port(of_unknown_size, X, K)
+    with jax.enable_x64(new_val=True):
+        made.function(jnp.array(X), jnp.array(K))
+        with pytest.raises(IndexError, match="out of bounds"):
+            made.function(jnp.array(X), jnp.array([9, 0, 0]))
+
+
+def with_a_size(x, n):
+    for i in range(n):
+        x[i] = x[i] * 2
+    return x
+
+
+def test_sizes_stay_python_values_in_the_look():
+    made = port(with_a_size, X, 4)
+    assert made.static == ("n",)
+    with jax.enable_x64(new_val=True):
+        made.function(jnp.array(X), 5)
+        with pytest.raises(IndexError, match="out of bounds"):
+            made.function(jnp.array(X), 6)
