@@ -62,7 +62,7 @@ def numpy_code(course: Course, others: Others) -> None:
     course.again(NUMPY)
     course.wide = course.wide or inputs.is_64_bit(numpy.outcome and numpy.outcome.result)
     target, tools = course.target, course.tools
-    course.nudged = lambda: _nudged(target, tools)
+    course.nudged = lambda: (_nudged(target, by, tools) for by in (NUDGES[-1], -NUDGES[-1]))
     try:
         with course.scope():
             course.port = ported(course)
@@ -223,9 +223,9 @@ def announce(course: Course, seconds: float) -> None:
     course.report(NUMPY)
 
 
-def _nudged(target: Target, tools: Instruments) -> Outcome:
+def _nudged(target: Target, by: float, tools: Instruments) -> Outcome:
     """What NumPy does with inputs that are changed by a rounding error."""
-    args, kwargs = nudged((target.args, dict(target.kwargs)), NUDGES[-1])
+    args, kwargs = nudged((target.args, dict(target.kwargs)), by)
     outcome = contenders.by_numpy(NUMPY, replace(target, args=args, kwargs=kwargs), tools).outcome
     return outcome or Outcome(result=None)
 
