@@ -76,6 +76,17 @@ def test_the_conditions_are_one_line():
     )
 
 
+def test_chaos_is_no_agreement():
+    chaotic = result(notes=(Note(kind="chaotic", text="Rounding alone moves the result."),))
+    said = text(page(chaotic).conditions)
+    assert said.endswith("machine quiet · results differ as far as rounding carries them")
+
+
+def test_a_machine_that_is_not_steady_is_not_called_quiet():
+    unsteady = result(notes=(Note(kind="unsteady", text="The batches of NumPy differ."),))
+    assert "· machine not steady ·" in text(page(unsteady).conditions)
+
+
 @pytest.mark.parametrize(
     ("more", "expected"),
     [

@@ -252,7 +252,7 @@ def _conditions(result: Benchmark) -> Words:
         f"{units.counted(_batches(result), 'batch', 'batches')}, {units.seconds(result.elapsed, 2)}",
     ]
     line = words(" · ".join(part for part in parts if part))
-    return line + _machine(result) + _agreed(result.agreement)
+    return line + _machine(result) + _agreed(result)
 
 
 def _machine(result: Benchmark) -> Words:
@@ -292,11 +292,14 @@ def _batches(result: Benchmark) -> int:
     return max((len(side.seconds) for side in result.contenders.values()), default=0)
 
 
-def _agreed(agreement: Agreement) -> Words:
+def _agreed(result: Benchmark) -> Words:
+    agreement = result.agreement
     if agreement.ok is None:
         return ()
     if not agreement.ok:
         return (Text(" · "), Text("✗ results differ", tone="bad"))
+    if _has_note("chaotic")(result):
+        return (Text(" · "), Text("results differ as far as rounding carries them", tone="warn"))
     largest = f", largest difference {units.scientific(agreement.max_abs_error, 2)}"
     return (Text(" · "), Text("✓ results agree", tone="good"), Text(largest))
 
