@@ -7,9 +7,10 @@ turns is jaxmagic's reading, which the unrolled program (of which XLA's figure n
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -50,6 +51,21 @@ def times_turns(function: Callable[..., Any], args: tuple[Any, ...]) -> Figures:
         return flops, moved
 
     return whole(module.entry)
+
+
+@contextlib.contextmanager
+def random_written_out() -> Iterator[None]:
+    """Inside, JAX's random bits are lowered for a CPU as for other devices, which is without a loop."""
+    from jax._src.interpreters import mlir
+    from jax._src.random import threefry2x32
+
+    rules = mlir._platform_specific_lowerings["cpu"]
+    bits = threefry2x32.threefry2x32_p
+    looped = rules.pop(bits)
+    try:
+        yield
+    finally:
+        rules[bits] = looped
 
 
 def _plus(flops, moved, turns, once, whole, part) -> Figures:
