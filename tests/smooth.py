@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import numpy as np
 
@@ -74,3 +75,62 @@ def grow(rng, depth=4):
 def somewhere(rng):
     """A point, from small to large."""
     return float(math.exp(rng.uniform(-5, 5)) * rng.choice([-1, 1])) if rng.random() < 0.9 else 0.0
+
+
+class Shaken:
+    """A float32 that each operation moves by up to one step of its type; its own library for `evaluate`."""
+
+    __array_ufunc__ = None
+
+    def __init__(self, value, rng):
+        self.value, self.rng = np.float32(value), rng
+
+    def _made(self, value):
+        moved = np.float64(np.float32(value)) * (1 + self.rng.uniform(-1.0, 1.0) * 1.2e-7)
+        return Shaken(moved, self.rng)
+
+    def __add__(self, other):
+        return self._made(self.value + _of(other))
+
+    def __sub__(self, other):
+        return self._made(self.value - _of(other))
+
+    def __mul__(self, other):
+        return self._made(self.value * _of(other))
+
+    def __rtruediv__(self, other):
+        return self._made(_of(other) / self.value)
+
+    def __neg__(self):
+        return Shaken(-self.value, self.rng)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __rsub__(self, other):
+        return (-self) + other
+
+
+def _of(number):
+    return number.value if isinstance(number, Shaken) else np.float32(number)
+
+
+def _unary_of(name):
+    return staticmethod(
+        lambda u: (
+            u._made(getattr(np, name)(u.value)) if isinstance(u, Shaken) else getattr(np, name)(np.float32(u))
+        )
+    )
+
+
+for _name in ("sin", "cos", "tanh", "arctan", "sqrt", "log", "exp"):
+    setattr(Shaken, _name, _unary_of(_name))
+Shaken.add, Shaken.subtract, Shaken.multiply = (
+    staticmethod(operation) for operation in (operator.add, operator.sub, operator.mul)
+)
+
+
+def blur(tree, x, times=4):
+    """How far rounding in float32 may move an expression's value."""
+    exact = evaluate(tree, np.float32(x))
+    found = [_of(evaluate(tree, Shaken(x, np.random.default_rng(seed)), Shaken)) for seed in range(times)]
+    return max(abs(float(one) - float(exact)) for one in found)

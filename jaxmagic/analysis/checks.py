@@ -5,7 +5,7 @@ claims at t = 0, g is evaluated on a ladder of steps on both sides. Richardson's
 central differences (L. F. Richardson 1911; C. J. F. Ridders, Advances in Engineering Software 4,
 1982) gives an estimate per rung, and neighbouring rungs say how far off it is. A claim stands if it
 agrees with any well-measured rung. It is called wrong only if several rungs agree with each other,
-well-measured, and not with it.
+well-measured, and not with it, by more than the rounding inside g can explain.
 """
 
 from __future__ import annotations
@@ -79,7 +79,12 @@ class Measured:
 
 
 def measure(
-    g: Callable[[float], Floats], slope: Floats, precision: Precision, *, coarse: bool = False
+    g: Callable[[float], Floats],
+    slope: Floats,
+    precision: Precision,
+    *,
+    coarse: bool = False,
+    blur: Callable[[], Floats] | None = None,
 ) -> Measured:
     """Hold the slope of g at 0 against differences.
 
@@ -88,15 +93,22 @@ def measure(
         slope: the claimed derivative of each output at 0, m numbers.
         precision: of the arithmetic that g runs in.
         coarse: half as many steps, twice as far apart, for functions that are dear to call.
+        blur: how far rounding inside g may move each output, m numbers, also where it moves those of
+            neighbouring points alike; asked for only where a slope is to be called wrong.
     """
     stride = 2 if coarse else 1
     base, more = precision.rungs
     with np.errstate(all="ignore"):
         ladder = _Ladder.climb(g, range(0, base, stride), _FACTOR**stride)
         first = _judge(ladder, slope, precision)
-        if first.finding in ("ok", "kink", "jump", "not finite"):
+        stairs = blur is not None and first.finding == "ok" and ladder.climbs(slope)
+        if first.finding in ("ok", "kink", "jump", "not finite") and not stairs:
             return first
-        return _judge(ladder.longer(g, range(base, base + more, stride)), slope, precision)
+        longer = ladder.longer(g, range(base, base + more, stride))
+        found = _judge(longer, slope, precision)
+        if blur is None or not (stairs or found.finding == "wrong"):
+            return found
+        return _judge(longer, slope, precision, blur())
 
 
 def calls(precision: Precision, *, coarse: bool = False) -> int:
@@ -121,6 +133,11 @@ class _Ladder:
         sides = [np.stack([_at(g, sign * step) for step in h]) for sign in (1, -1)]
         center = _at(g, 0.0)
         return cls(h=h, center=center, above=sides[0], below=sides[1], noise=_noise(g), factor=factor)
+
+    def climbs(self, slope: Floats) -> bool:
+        """Whether an output whose slope is said to be 0 lies higher on one side, and stands still near 0."""
+        moves = self.above != self.below
+        return bool(np.any((slope == 0) & moves.any(axis=0) & ~moves.all(axis=0)))
 
     def longer(self, g: Callable[[float], Floats], rungs: range) -> _Ladder:
         more = _Ladder.climb(g, rungs, self.factor)
@@ -147,11 +164,20 @@ def _at(g: Callable[[float], Floats], t: float) -> Floats:
     return np.asarray(g(t), np.float64).reshape(-1)
 
 
-def _judge(ladder: _Ladder, slope: Floats, precision: Precision) -> Measured:
-    found = [_judge_one(ladder, i, float(slope[i]), precision) for i in range(len(slope))]
+def _judge(ladder: _Ladder, slope: Floats, precision: Precision, blur: Floats | None = None) -> Measured:
+    hides = np.zeros(len(slope)) if blur is None else blur
+    found = [_judge_one(ladder, i, float(slope[i]), precision, float(hides[i])) for i in range(len(slope))]
+    found = [_unless_hidden(one, float(hides[i])) for i, one in enumerate(found)]
     if not found:
         return Measured(finding="ok", error=0.0, tolerance=0.0)
     return gravest(found)
+
+
+def _unless_hidden(found: Measured, blur: float) -> Measured:
+    """Not wrong where even over the largest step the two slopes part by no more than rounding may move g."""
+    apart = abs(found.claim - found.estimate) * _FIRST
+    hidden = found.finding == "wrong" and apart <= _SAFETY * blur > 0
+    return replace(found, finding="unsure") if hidden else found
 
 
 def gravest(found: Sequence[Measured]) -> Measured:
@@ -159,7 +185,7 @@ def gravest(found: Sequence[Measured]) -> Measured:
     return max(found, key=lambda one: (GRAVITY.index(one.finding), one.error or 0.0))
 
 
-def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision) -> Measured:
+def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision, blur: float = 0.0) -> Measured:
     """One output."""
     h, center, above, below = ladder.h, ladder.center[i], ladder.above[:, i], ladder.below[:, i]
     if not (np.isfinite(claim) and np.isfinite(center)):
@@ -188,6 +214,9 @@ def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision) -> M
     good = (error <= 1e-3 * scale) | ((scale == 0) & (error == 0))
     good &= _informative(above, below, claim)
     found = _verdict(claim, estimate, allowed, scale, least, good, precision)
+    if claim == 0 and blur > 0 and np.any(above != below):  # rounding alone can make g stand still
+        good &= np.abs(above - below)[1:] > _SAFETY * blur
+        found = _verdict(claim, estimate, allowed, scale, least, good, precision)
     if kinked is not None and found.finding != "ok":  # the claim may be right before rounding makes corners
         return kinked
     aliased = found.finding == "wrong" and _closer(claim, found.estimate, central)

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmagic.analysis import checks, program, stopped
-from jaxmagic.analysis.checks import FLOAT32, FLOAT64, Floats, Measured, Precision, gravest
+from jaxmagic.analysis import checks, findings, program, rounding, stopped
+from jaxmagic.analysis.checks import FLOAT32, FLOAT64, Floats, Measured, Precision
 from jaxmagic.analysis.derivatives import Function, Run, levels, point, quiet
 from jaxmagic.analysis.leaves import role_of
 from jaxmagic.analysis.repeat import CannotRepeatError, repeating
@@ -66,6 +66,11 @@ class Lab:
             found = run(list(points), self.fixed)
         return [np.asarray(block, np.float64) for block in found]
 
+    def shaken(self, order: int) -> list[list[Floats]]:
+        """The same with every rounding made differently, several times."""
+        found = rounding.shaken(self._plain(order), [self.points, self.fixed])
+        return [[np.asarray(block, np.float64) for block in one] for one in found]
+
     @property
     def large(self) -> bool:
         """Whether every pass over the inputs is dear."""
@@ -83,12 +88,15 @@ class Lab:
             self.compiled[order] = self._compiled(order)
         return self.compiled[order]
 
-    def _compiled(self, order: int) -> Callable[..., list[Any]]:
-        """Under jit; as it is where Python has to see the numbers (an `if` on a value)."""
-
+    def _plain(self, order: int) -> Callable[..., list[Any]]:
         def plain(points: list[Any], fixed: list[Any]) -> list[Any]:
             return levels(lambda inner: self.function(inner, fixed), self.modes[:order])[-1](points)
 
+        return plain
+
+    def _compiled(self, order: int) -> Callable[..., list[Any]]:
+        """Under jit; as it is where Python has to see the numbers (an `if` on a value)."""
+        plain = self._plain(order)
         if self.held != "not":
             own = (self.points, self.fixed)
             return jax.jit(stopped.held(plain, own, in_rules=self.held == "everywhere"))
@@ -200,8 +208,8 @@ def _not_comparable(run: Run, report: Report, stops: Sequence[Span | None]) -> R
     )
     paths = [f"`{leaf.path}`" for leaf, gone in zip(run.active, lost, strict=True) if gone]
     text = (
-        f"{_listed(paths)}: `stop_gradient`{line} changes the derivative on purpose, and here its value "
-        "cannot be held constant, so finite differences are not comparable: not checked."
+        f"{findings.listed(paths)}: `stop_gradient`{line} changes the derivative on purpose, and here its "
+        "value cannot be held constant, so finite differences are not comparable: not checked."
     )
     kept = [note for note in report.notes if note.kind != "wrong derivative"]
     return Report(
@@ -223,10 +231,10 @@ def _examine(run: Run, lab: Lab) -> Report:
                 found[leaf].append(measured)
     how = f"central differences in {'float64' if lab.precision is FLOAT64 else 'float32'}"
     how += "" if lab.held == "not" else ", stop_gradient held constant"
-    listed = tuple(_summary(measured, how) for measured in found)
+    listed = tuple(findings.summary(measured, how) for measured in found)
     return Report(
         checks=listed,
-        notes=(*_finding_notes(run, found), *_rounding_note(run, lab, claims)),
+        notes=(*findings.notes(run, found), *_rounding_note(run, lab, claims)),
     )
 
 
@@ -247,8 +255,25 @@ def _measure_level(lab: Lab, order: int, claims: list[Floats]) -> Iterator[tuple
         def along(t: float, points: Any = points, vectors: Any = vectors, step: Any = step) -> Floats:
             return rows.project(lab.level(order - 1, step(points, t, vectors)))
 
-        measured = checks.measure(along, rows.slope(direction.vectors), lab.precision, coarse=coarse)
+        measured = checks.measure(
+            along,
+            rows.slope(direction.vectors),
+            lab.precision,
+            coarse=coarse,
+            blur=functools.partial(_blur, lab, order - 1, rows),
+        )
         yield direction, direction.per_unit(measured)
+
+
+def _blur(lab: Lab, order: int, rows: Rows) -> Floats:
+    """How far rounding may move each of the outputs; 0 where there is no telling."""
+    outputs = rows.project(lab.level(order, lab.points))
+    try:
+        found = [rows.project(one) for one in lab.shaken(order)]
+    except CannotRepeatError:
+        found = []
+    blur: Floats = np.max([np.abs(one - outputs) for one in found] or [np.zeros_like(outputs)], axis=0)
+    return blur
 
 
 def _timed(call: Callable[[], list[Floats]]) -> tuple[float, list[Floats]]:
@@ -400,63 +425,6 @@ def _scale(p: Floats) -> float:
 
 
 # -- what was found -------------------------------------------------------------------------------
-
-
-def _summary(measured: Sequence[Measured], how: str) -> Check:
-    """The gravest of the directions."""
-    if not measured:
-        return Check(ok=None, error=None, tolerance=None, how="not checked: the function takes too long")
-    worst = gravest(measured)
-    verdicts = {"ok": True, "wrong": False}
-    return Check(
-        ok=verdicts.get(worst.finding),
-        error=worst.error,
-        tolerance=worst.tolerance,
-        how=how,
-        finding=worst.finding,
-    )
-
-
-def _finding_notes(run: Run, found: Sequence[Sequence[Measured]]) -> list[Note]:
-    """One note for each leaf that needs one; leaves that were checked together share theirs."""
-    texts: dict[tuple[str, str], list[str]] = {}
-    for leaf, measured in zip(run.active, found, strict=True):
-        worst = gravest(measured) if measured else None
-        if worst is not None and worst.finding in _SAID:
-            texts.setdefault((worst.finding, _SAID[worst.finding](worst)), []).append(f"`{leaf.path}`")
-    return [
-        Note(kind=_NOTE_KINDS[key], text=f"{_listed(paths)}: {text}") for (key, text), paths in texts.items()
-    ]
-
-
-def _listed(paths: Sequence[str], most: int = 4) -> str:
-    shown = ", ".join(paths[:most])
-    return f"{shown} and {len(paths) - most} more" if len(paths) > most else shown
-
-
-def _along(measured: Measured) -> str:
-    return f" along {measured.along}" if measured.along else ""
-
-
-_SAID: dict[str, Callable[[Measured], str]] = {
-    "wrong": lambda m: (
-        f"JAX says {m.claim:.6g}{_along(m)}, finite differences say {m.estimate:.6g}. Look for a wrong "
-        "`custom_jvp` or `custom_vjp` rule; kinks that cancel each other, such as "
-        "`relu(x) - relu(-x)` at 0, do this too."
-    ),
-    "kink": lambda m: (
-        f"the function has a kink here: its slope{_along(m)} is {m.left:.4g} on one side and {m.right:.4g} "
-        f"on the other, and JAX answers {m.claim:.4g}. That is a choice, not an error."
-    ),
-    "jump": lambda m: (
-        "the function jumps here, so it has no derivative at this point; JAX answers "
-        f"{m.claim:.4g}{_along(m)}, the slope beside the jump."
-    ),
-    "unsure": lambda _: (
-        "finite differences could not settle on a value here, so this derivative is not checked."
-    ),
-}
-_NOTE_KINDS = {"wrong": "wrong derivative", "kink": "kink", "jump": "jump", "unsure": "unchecked"}
 
 
 def _rounding_note(run: Run, lab: Lab, exact: list[Floats]) -> list[Note]:

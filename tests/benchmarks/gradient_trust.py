@@ -18,26 +18,34 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 from jaxmagic import differentiate
 from jaxmagic.analysis.checks import FLOAT32, FLOAT64, measure
-from tests.smooth import evaluate, grow, slope, somewhere
+from tests.smooth import blur, evaluate, grow, slope, somewhere
 
 EXPRESSIONS, THROUGH_JAX = 3000, 100
 FACTORS = (0.0, 0.5, 0.99, 1.01, 2.0, -1.0)
 FINDINGS = ("ok", "wrong", "unsure", "kink", "jump")
 
 
-def judge(f, at, claim, precision=FLOAT64):
+def judge(f, at, claim, precision=FLOAT64, blurred=None):
     length = abs(at) or 1.0
+    hides = blurred and (lambda: np.array([blurred()]))
 
     def g(t):
         return np.array([np.float64(f(at + t * length))])
 
-    return measure(g, np.array([claim * length]), precision).finding
+    return measure(g, np.array([claim * length]), precision, blur=hides).finding
 
 
 def counts(first):
     """Findings about random smooth expressions, by what was claimed."""
     found = {
-        name: Counter() for name in ("right, float64", "right, float32 inside", "right, float32", "wrong")
+        name: Counter()
+        for name in (
+            "right, float64",
+            "right, float32 inside",
+            "right, float32",
+            "wrong",
+            "wrong, float32 inside",
+        )
     }
     for seed in range(first, first + EXPRESSIONS):
         rng = np.random.default_rng(seed)
@@ -45,11 +53,15 @@ def counts(first):
         claim, single = slope(tree, at), float(np.float32(at))
         rough = lambda x, tree=tree: np.float32(evaluate(tree, np.float32(x)))  # noqa: E731 -- two uses
         exact = lambda x, tree=tree: evaluate(tree, np.float64(x))  # noqa: E731 -- two uses
+        hides = lambda tree=tree, x=single: blur(tree, x)  # noqa: E731 -- two uses
         found["right, float64"][judge(exact, at, claim)] += 1
-        found["right, float32 inside"][judge(rough, single, slope(tree, single))] += 1
-        found["right, float32"][judge(rough, single, slope(tree, single), FLOAT32)] += 1
+        steep = slope(tree, single)
+        found["right, float32 inside"][judge(rough, single, steep, FLOAT64, hides)] += 1
+        found["right, float32"][judge(rough, single, steep, FLOAT32, hides)] += 1
         if abs(claim) * (abs(at) or 1.0) > 1e-3 * abs(evaluate(tree, at)) + 1e-6:
             found["wrong"].update(judge(exact, at, factor * claim) for factor in FACTORS)
+            wrongly = (judge(rough, single, factor * steep, FLOAT64, hides) for factor in FACTORS)
+            found["wrong, float32 inside"].update(wrongly)
     return found
 
 
