@@ -342,10 +342,10 @@ LESSONS: tuple[Lesson, ...] = (
     Lesson(
         kind="gradient by whole numbers",
         raised="TypeError",
-        words=r"requires real- or complex-valued inputs .*but got (?P<dtype>\w+)",
+        words=r"requires real-( or complex-)?valued inputs .*but got (?P<dtype>u?int\d*|bool)",
         error=CannotDifferentiate,
         say="There is no derivative by whole numbers or truth values, and an input is {dtype}.",
-        fix="Give floating-point numbers: `jax.grad(f)(3.0)` instead of `3`.",
+        fix="Give floating-point numbers: `jax.grad(f)(3.0)` instead of `3`; an array `x.astype(float)`.",
         wrong="def f(x):\n    return x ** 2\njax.grad(f)(3)",
         right="def f(x):\n    return x ** 2\njax.grad(f)(3.0)",
     ),

@@ -7,12 +7,14 @@ import itertools
 import keyword
 import linecache
 import re
+import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxmagic.errors import BadLine
-from jaxmagic.target import ArrayType
+from jaxmagic.errors import BadLine, JaxmagicError
+from jaxmagic.results import HERE
+from jaxmagic.target import ArrayType, Target
 
 # Element types as JAX prints them, then the sizes: `f32[8,128]`, `i32[]`, `key<fry>[2]`.
 _TYPE = re.compile(
@@ -46,9 +48,24 @@ class Expression:
     column: int = 0
 
     def value_of(self, node: ast.expr, scope: Mapping[str, Any]) -> Any:
-        """Evaluate a part; what it raises shows the user's own text."""
+        """Evaluate a part; what it raises shows the user's own text, what JAX raises is explained."""
         code = compile(ast.Expression(body=node), self.file, "eval")
-        return eval(code, {**scope, **self.types} if self.types else scope)  # type: ignore[arg-type] # a dict
+        try:
+            return eval(code, {**scope, **self.types} if self.types else scope)  # type: ignore[arg-type] # a dict
+        except Exception as error:
+            lesson = self._lesson(error, node)
+            if lesson is None or lesson is error:
+                raise
+            raise lesson from error
+
+    def _lesson(self, error: Exception, node: ast.expr) -> JaxmagicError | None:
+        """What an error in a part says, if it is one of JAX's; a race does not need JAX for its NumPy."""
+        if "jax" not in sys.modules:
+            return None
+        from jaxmagic.analysis.explain import explain
+
+        part = Target(function=self.value_of, name=self.text_of(node), labels={self.file: HERE[0]})
+        return explain(error, part)
 
     def text_of(self, node: ast.expr) -> str:
         """The text of a part."""
