@@ -223,7 +223,7 @@ class More(Wide):
         if depth == 0 and (not self.small or self.choose(2)):
             name = self.fresh("n")
             kind = self.pick(["int8", "uint8", "int16", "int32", "uint16"])
-            value = self.pick(["k * 50", "k * -30", "k + 120", "k ** 4", "np.arange(5) * 60 - 100"])
+            value = self.pick(["k * 50", "k * -30", "k + 120", "k ** 4", f"np.arange({N}) * 60 - 100"])
             self.write(pad, f"{name} = ({value}).astype(np.{kind})")
             self.small.append(name)
             return
@@ -259,7 +259,7 @@ class More(Wide):
         if depth == 0 and (not self.flags or self.choose(2)):
             name = self.fresh("p")
             self.write(
-                pad, f"{name} = {self.pick([self.mask(), f'{v} > {s}', 'k > 2', 'np.zeros(5, bool)'])}"
+                pad, f"{name} = {self.pick([self.mask(), f'{v} > {s}', 'k > 2', f'np.zeros({N}, bool)'])}"
             )
             self.flags.append(name)
             return
@@ -379,8 +379,8 @@ class More(Wide):
             f"np.sign({v})",
             f"np.round({v}, 2)",
             f"np.flip({v})",
-            f"np.repeat({v}[:1], 5)",
-            f"np.tile({v}[0], 5)",
+            f"np.repeat({v}[:1], {N})",
+            f"np.tile({v}[0], {N})",
             f"np.outer({v}, {w})[{self.index()}]",
             f"{m} @ {v}",
             f"{m}.T.dot({v})",
@@ -389,14 +389,14 @@ class More(Wide):
             f"np.tril({m}).sum(axis={axis})",
             f"np.cumprod({v})",
             f"np.take({v}, k)",
-            "np.bincount(k, minlength=5)[:5] * 1.0",
+            f"np.bincount(k, minlength={N})[:{N}] * 1.0",
             f"np.searchsorted(np.sort({v}), {w}) * 1.0",
             f"np.maximum({v}, {w})",
-            f"np.full(5, {s})",
-            f"np.zeros(5) + {s}",
-            f"np.linspace(0, 1, 5) * {s}",
-            f"np.pad({v}[1:4], 1)",
-            f"np.array([{s}, {self.scalar(2)}, 1.0, {v}[0], 2.0])",
+            f"np.full({N}, {s})",
+            f"np.zeros({N}) + {s}",
+            f"np.linspace(0, 1, {N}) * {s}",
+            f"np.pad({v}[1:-1], 1)",
+            f"np.array([{s}, {self.scalar(2)}, {v}[0]])[k % 3]",
             f"np.array([x * 2 for x in {v}])",
             f"{m}.{self.pick(['sum', 'max', 'mean', 'prod'])}(axis={axis})",
             f"np.mod({v}, 0.7)",
@@ -404,9 +404,9 @@ class More(Wide):
             f"np.isfinite({v}) * 1.0",
             f"np.zeros_like({v}) + {w}",
             f"np.select([{v} > 0, {w} > 0], [{v}, {w}], {s})",
-            f"np.broadcast_to({s}, (5,))",
+            f"np.broadcast_to({s}, ({N},))",
             f"{v} ** 3",
-            f"np.interp({v}, np.arange(5.0), {w})",
+            f"np.interp({v}, np.arange({N}.0), {w})",
         ]
         numbers = [
             f"np.argmax({v})",

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxmagic.errors import CannotPort
 from jaxmagic.port import port
 
 X, K = np.arange(5.0), np.array([0, 3, 4])
@@ -97,6 +98,32 @@ def test_under_jit_nothing_is_looked_at_and_a_note_says_so():
         jax.jit(made.function)(jnp.array(X), jnp.array([0, 7, 1]))
     (text,) = [note.text for note in made.notes if note.kind == "bounds"]
     assert "under jit it is taken that none is" in text
+
+
+def moved_by_data(x, k):
+    return x[k[0] : k[0] + 2].sum()
+
+
+def test_a_slice_that_numpy_cuts_is_said_and_seen():
+    made = port(moved_by_data, X, K)
+    (text,) = [note.text for note in made.notes if note.kind == "slices"]
+    assert "x[k[0] : k[0] + 2].sum()" in text
+    with jax.enable_x64(new_val=True):
+        assert made.function(jnp.array(X), jnp.array([3, 0])) == 7.0
+        with pytest.raises(CannotPort, match=r"leaves its array"):
+            made.function(jnp.array(X), jnp.array([4, 0]))
+
+
+def moved_by_a_loop(x, k):
+    y = np.zeros(len(x) - 2)
+    for i in range(len(x) - 2):
+        y[i] = x[i : i + 3].sum() + k[0]
+    return y
+
+
+def test_a_slice_that_a_loop_moves_needs_no_word():
+    made = port(moved_by_a_loop, np.arange(20.0), K)
+    assert "slices" not in [note.kind for note in made.notes]
 
 
 def of_unknown_size(x, k):

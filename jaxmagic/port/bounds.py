@@ -2,67 +2,84 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import checkify
 
+from jaxmagic.errors import CannotPort
+from jaxmagic.port.prove import Run, compare
 
+Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """The look at a port's indices before it runs.
 
     Args:
         function: the port.
-        original: NumPy's function, which is asked where an index of the port is out of bounds: the port
-            may also have one in a branch that it computes and does not take.
+        ask: NumPy's run on such inputs, which is asked for where an index of the port is out of bounds:
+            the port may also have one in a branch that it computes and does not take.
+        outcome: the port's result on its inputs as a run.
         static: parameters that hold Python's own values.
         jitted: whether the port can be compiled; else NumPy is asked each time.
+        wide: whether it was compared with 64-bit numbers.
     """
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        original: Callable[..., Any],
-        static: tuple[str, ...],
-        *,
-        jitted: bool,
-    ) -> None:
-        self.original = original
-        self.errors = jax.jit(_errors(function, static), static_argnames=static) if jitted else None
+    function: Callable[..., Any]
+    ask: Callable[[Inputs], Run]
+    outcome: Callable[[Any, Inputs], Run]
+    static: tuple[str, ...]
+    jitted: bool
+    wide: bool
 
-    def look(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Let NumPy raise what it raises on inputs on which an index seems to be out of bounds.
+    def checked(self, inputs: Inputs) -> Any:
+        """The port's result.
 
         Raises:
-            IndexError: from the line of the NumPy function.
+            IndexError: from the line of the NumPy function, or whatever else that raises there.
+            CannotPort: NumPy cuts a slice that leaves its array, and gives another result.
         """
-        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((args, kwargs))):
-            return
-        if self._is_out(args, kwargs):
-            args, kwargs = jax.tree.map(_as_numpy, (args, kwargs))
-            with np.errstate(all="ignore"):
-                self.original(*args, **kwargs)
+        args, kwargs = inputs
+        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(inputs))
+        if traced or not self._is_out(inputs):
+            return self.function(*args, **kwargs)
+        with np.errstate(all="ignore"):
+            numpy = self.ask(inputs)
+        result = self.function(*args, **kwargs)
+        if bool(jax.config.read("jax_enable_x64")) == self.wide:
+            self._hold(numpy, self.outcome(result, inputs))
+        return result
 
-    def _is_out(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        """Whether it seems so; what cannot be looked at seems so too."""
-        if self.errors is None:
+    def _is_out(self, inputs: Inputs) -> bool:
+        """Whether an index seems to be out of bounds; what cannot be looked at seems so too."""
+        if not self.jitted:
             return True
         try:
-            return self.errors(*args, **kwargs).get() is not None
+            return errors_of(self.function, self.static)(*inputs[0], **inputs[1]).get() is not None
         except Exception:  # noqa: BLE001 tracing may fail in any way, and NumPy then tells
             return True
 
+    def _hold(self, numpy: Run, port: Run) -> None:
+        found = [each for each in compare(numpy, port) if " at " in each.how or "shape" in each.how]
+        if found:
+            text = (
+                f"On these inputs the port gives another result than NumPy: {found[0].where} {found[0].how}."
+            )
+            raise CannotPort(text, fix="An index or a slice leaves its array: port the function with them.")
 
-def _errors(function: Callable[..., Any], static: tuple[str, ...]) -> Callable[..., checkify.Error]:
-    """The port, giving what is wrong with its indices."""
+
+@functools.lru_cache(maxsize=64)
+def errors_of(function: Callable[..., Any], static: tuple[str, ...]) -> Callable[..., checkify.Error]:
+    """A port that gives what is wrong with its indices, compiled."""
     signature = inspect.signature(function)
 
-    @functools.wraps(function)
     def errors(*args: Any, **kwargs: Any) -> checkify.Error:
         bound = signature.bind(*args, **kwargs)
         fixed = {name: value for name, value in bound.arguments.items() if name in static}
@@ -75,9 +92,4 @@ def _errors(function: Callable[..., Any], static: tuple[str, ...]) -> Callable[.
         error, _ = checkify.checkify(run, errors=checkify.index_checks)(moving)
         return error
 
-    return errors
-
-
-def _as_numpy(value: Any) -> Any:
-    """A copy for NumPy to change as it likes."""
-    return np.array(value) if isinstance(value, jax.Array) else copy.deepcopy(value)
+    return jax.jit(functools.wraps(function)(errors), static_argnames=static)

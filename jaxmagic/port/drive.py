@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import itertools
 import re
@@ -26,7 +27,7 @@ from jaxmagic.port.explore import observe
 from jaxmagic.port.guard import guarded
 from jaxmagic.port.known import Decisions
 from jaxmagic.port.observe import Facts
-from jaxmagic.port.proof import Inputs, Made, bind, call_on_copies, named, proved
+from jaxmagic.port.proof import Inputs, Made, ask, bind, call_on_copies, named, outcome, proved
 from jaxmagic.port.prove import Run, needs_x64
 from jaxmagic.port.specialise import Lowered, is_static_value, lower, plain_units
 from jaxmagic.port.views import all_stores
@@ -53,7 +54,7 @@ def drive(
     if not can_run(fn, inputs):
         return without_inputs(program)
     with np.errstate(all="ignore") if silenced else nullcontext():
-        return with_inputs(fn, program, inputs, prove=prove)
+        return with_inputs(program, inputs, prove=prove)
 
 
 def without_inputs(program: Program) -> Port:
@@ -73,7 +74,7 @@ def without_inputs(program: Program) -> Port:
     )
 
 
-def with_inputs(fn: Callable[..., Any], program: Program, inputs: Inputs, *, prove: bool) -> Port:
+def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
     """The port for these inputs, proved on them or left for the caller to prove."""
     main = program.main.function
     refuse_objects(program, inputs)
@@ -91,14 +92,15 @@ def with_inputs(fn: Callable[..., Any], program: Program, inputs: Inputs, *, pro
         if prove or made.refusal is not None or facts.tried:
             made, shown = proved_or_looped(program, facts, made, inputs, numpy, whole)
             notes = [*captures(made.module), *assumptions(made), *shown]
-    return finished(fn, program, made, tuple(notes), wide, inputs)
+    return finished(program, made, tuple(notes), wide, inputs)
 
 
-def finished(
-    fn: Callable[..., Any], program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs
-) -> Port:
+def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs) -> Port:
     """The result."""
-    bounds = Bounds(made.function, fn, made.static, jitted=made.jitted) if has_indices(made) else None
+    bounds = None
+    if has_indices(made):
+        asked, told = functools.partial(ask, program), functools.partial(outcome, program, made)
+        bounds = Bounds(made.function, asked, told, made.static, jitted=made.jitted, wide=wide)
     return Port(
         name=program.main.name,
         original=made.module.original,
@@ -371,6 +373,10 @@ def assumptions(made: Made) -> list[Note]:
             "no infinity or NaN is there."
         )
         notes.append(Note(kind="finite", text=text))
+    if made.lowered.sliced:
+        lines = ", ".join(f"`{line}`" for line in made.lowered.sliced)
+        text = f"Data move a slice at {lines}: it is taken to lie inside its array, where NumPy would cut it."
+        notes.append(Note(kind="slices", text=text))
     if made.lowered.unchecked:
         lines = ", ".join(f"`{line}`" for line in made.lowered.unchecked)
         text = f"Compiled code raises nothing: what is checked at {lines} is not checked by the port."

@@ -38,7 +38,7 @@ def guarded(
                     fix="Port the function again with these inputs.",
                 )
         if bounds is not None:
-            bounds.look(args, kwargs)
+            return bounds.checked((args, kwargs))
         return function(*args, **kwargs)
 
     return port

@@ -15,6 +15,7 @@ from jaxmagic.port.flow import read
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.nodes import load
 from jaxmagic.port.observe import Fact, Facts
+from jaxmagic.port.ranges import Ranges
 from jaxmagic.port.windows import Value
 
 STATIC_ATTRIBUTES = ("shape", "ndim", "size", "dtype", "itemsize", "nbytes")
@@ -115,6 +116,8 @@ class Known(abc.ABC):
         self.locals = local_names(unit.function)
         self.batched: dict[str, frozenset[int]] = {}  # the mapped loops that a name differs in
         self.takes_finite = False
+        self.ranges: Ranges = {}
+        self.sliced: list[int] = []  # lines with a slice of fixed size that data move
 
     def is_static(self, node: ast.expr, env: Env) -> bool:
         """Whether an expression is a Python value while JAX traces."""

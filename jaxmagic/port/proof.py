@@ -133,6 +133,12 @@ def call_again(program: Program, inputs: Inputs) -> Run:
     return call_on_copies(program.main.function, program.main.function, inputs)
 
 
+def ask(program: Program, inputs: Inputs) -> Run:
+    """NumPy's run on inputs of the port's, with what a partial or a bound method supplies."""
+    args, kwargs = jax.tree.map(as_numpy, inputs)
+    return call_again(program, (program.bound_args + args, {**program.bound_kwargs, **kwargs}))
+
+
 def cannot_run(program: Program, error: Exception) -> CannotPort:
     """The refusal of a port that JAX does not run, in JAX's own first words, at the port's line."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith("<port ")]

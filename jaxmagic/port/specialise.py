@@ -59,6 +59,7 @@ class Lowered:
         mapped: loops that became `jax.vmap`.
         takes_finite: whether zeros stand for what NumPy leaves out of a product, on one side of it.
         unchecked: source lines on which NumPy's code raises by data and the port does not.
+        sliced: source lines with a slice of fixed size that data move.
         mixed: unit, line, name or nothing, and two dtypes (or one twice) between which data choose there.
     """
 
@@ -69,6 +70,7 @@ class Lowered:
     mapped: frozenset[tuple[str, int]] = frozenset()
     takes_finite: bool = False
     unchecked: tuple[str, ...] = ()
+    sliced: tuple[str, ...] = ()
     mixed: tuple[tuple[Unit, int, str, str, str], ...] = ()
 
 
@@ -133,6 +135,7 @@ def lower(
     mapped: set[tuple[str, int]] = set()
     takes_finite = False
     unchecked: list[str] = []
+    sliced: list[str] = []
     mixed: list[tuple[Unit, int, str, str, str]] = []
     for unit in reversed(program.units):
         statements = way(unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body)
@@ -145,7 +148,8 @@ def lower(
         mapped |= statements.mapping
         takes_finite |= statements.takes_finite
         mixed += [(unit, *found) for found in statements.mixed]
-        unchecked += [unit.text.splitlines()[n - 1].strip() for n in sorted(set(statements.unchecked))]
+        unchecked += lines_of(unit, statements.unchecked)
+        sliced += lines_of(unit, statements.sliced)
     main = plain[program.main]
     return Lowered(
         trees=trees,
@@ -155,8 +159,15 @@ def lower(
         mapped=frozenset(mapped),
         takes_finite=takes_finite,
         unchecked=tuple(unchecked),
+        sliced=tuple(sliced),
         mixed=tuple(mixed),
     )
+
+
+def lines_of(unit: Unit, numbers: list[int]) -> list[str]:
+    """Source lines by their numbers, each once."""
+    lines = unit.text.splitlines()
+    return [lines[n - 1].strip() for n in sorted(set(numbers))]
 
 
 def static_names(arguments: Mapping[str, Any], decisions: Decisions) -> dict[str, bool]:

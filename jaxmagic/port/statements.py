@@ -16,7 +16,6 @@ from jaxmagic.port.fresh import Names
 from jaxmagic.port.known import LOST, Decisions, Env, Held
 from jaxmagic.port.nodes import is_put, like, load
 from jaxmagic.port.observe import Facts
-from jaxmagic.port.ranges import Ranges
 from jaxmagic.port.subscripts import Subscripts
 from jaxmagic.port.windows import Value
 
@@ -45,7 +44,6 @@ class Statements(Subscripts):
         self.whole = body
         self.loops: dict[str, tuple[str, int]] = {}
         self.rolled = 0
-        self.ranges: Ranges = {}
         self.mapping: set[tuple[str, int]] = set()
         self.body: list[ast.stmt] = []
         self.unchecked: list[int] = []

@@ -174,6 +174,8 @@ class Stores(Statements):
         own = self.fact(old)
         selected = {len(f.shape) for f in own.forms}
         full = own.is_array and selected == {index.ndim} and self._same_extent(own, index)
+        if not full and isinstance(old, ast.Constant):
+            value = call("jnp.asarray", value, ast.Attribute(copy.copy(base), "dtype", ast.Load()))
         fitted = value if full else call("jnp.broadcast_to", value, shape)
         starts = [
             index.moving[a][0] if a in index.moving else ast.Constant(0) for a in range(index.ndim or 0)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from jaxmagic.port.calls import Calls
+from jaxmagic.port.flow import read
 from jaxmagic.port.index import Index, as_slice, beside, is_full
 from jaxmagic.port.known import Env
 from jaxmagic.port.linear import written
@@ -101,6 +102,8 @@ class Subscripts(Calls):
         start, stop = bounds(self._plain_slice(part, env), length)
         span = extent(start, stop, length)
         if self._is_fixed(span, env):
+            if self._depends_on_data(written(start), env):
+                self.sliced.append(node.lineno)
             found.moving[axis] = (written(start), written(span))
             found.new[i] = ast.Slice()
         else:
@@ -121,6 +124,10 @@ class Subscripts(Calls):
         lower = None if part.lower is None else self.plain(part.lower, env)
         upper = None if part.upper is None else self.plain(part.upper, env)
         return ast.Slice(lower, upper, None)
+
+    def _depends_on_data(self, start: ast.expr, env: Env) -> bool:
+        """Whether a start is made of more than sizes and the variables of loops over these."""
+        return any(not self.is_static(load(name), env) and name not in self.ranges for name in read(start))
 
     def _is_fixed(self, span: Mapping[str, int], env: Env) -> bool:
         return all(term == "" or self.is_static(ast.parse(term, mode="eval").body, env) for term in span)

@@ -40,40 +40,42 @@ WRONG = ("DIFFERENT", "ERROR")
 BATCH, LINE, PATIENCE = 200, 50, 120
 
 
-def source_of(number, write):
-    return write(random.Random(number).randrange)
-
-
 def child(first, count, write):
     """One line of JSON for each program."""
     warnings.simplefilter("ignore")
     for number in range(first, first + count):
+        source = write(random.Random(number).randrange)
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
         try:
-            verdict = judged(source_of(number, write), number)
+            verdict = judged(source, number)
         except Exception as error:  # noqa: BLE001 whatever it is, it is reported
             verdict = f"ERROR {type(error).__name__}: {error}"
-        print(json.dumps([number, verdict]), flush=True)
+        print(json.dumps([number, verdict, source if verdict.startswith(WRONG) else ""]), flush=True)
         if number % LINE == 0:
             jax.clear_caches()
 
 
-def verdicts(first, count, grammar):
-    """Number and verdict of each program, a fresh process after each crash or batch."""
-    at, end = first, first + count
+def verdicts(first, count, grammar, size):
+    """Number, verdict and source (of wrong ones) of programs, a fresh process after a crash or a batch."""
+    at, end, environment = first, first + count, os.environ | {"PROGRAM_SIZE": size}
     while at < end:
         many = min(BATCH - at % BATCH, end - at)
         command = [sys.executable, __file__, "--child", "--grammar", grammar]
         command += ["--seed", str(at), "--count", str(many)]
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+            env=environment,
         )
         for line in done.stdout.splitlines():
-            at, verdict = json.loads(line)
-            yield at, verdict
+            at, *found = json.loads(line)
+            yield at, *found
             at += 1
         if done.returncode:
-            yield at, "ABORTED: the process died, or the program took too long"
+            yield at, "ABORTED: the process died, or the program took too long", ""
             at += 1
 
 
@@ -98,18 +100,20 @@ def main():
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--grammar", choices=GRAMMARS, default="wide")
+    parser.add_argument("--size", default="5", help="the length of the arrays")
     parser.add_argument("--log", type=pathlib.Path, help="written every 50 programs, and read to go on")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    write = GRAMMARS[options.grammar]
     if options.child:
-        child(options.seed, options.count, write)
+        child(options.seed, options.count, GRAMMARS[options.grammar])
         return
     totals, at = resumed(options.log, options.seed)
     some = collections.Counter()
-    for number, verdict in verdicts(at, options.seed + options.count - at, options.grammar):
+    for number, verdict, source in verdicts(
+        at, options.seed + options.count - at, options.grammar, options.size
+    ):
         if verdict.startswith((*WRONG, "ABORTED")):
-            print(f"--- program {number}\n{source_of(number, write)}\n{verdict[:3000]}\n", flush=True)
+            print(f"--- program {number}\n{source}\n{verdict[:3000]}\n", flush=True)
         some[words_of(verdict)] += 1
         if (number + 1) % LINE == 0 or number + 1 == options.seed + options.count:
             totals += some
