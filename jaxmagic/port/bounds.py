@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import checkify
 
@@ -47,8 +48,7 @@ class Bounds:
             CannotPort: NumPy cuts a slice that leaves its array, and gives another result.
         """
         args, kwargs = inputs
-        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(inputs))
-        if traced or not self._is_out(inputs):
+        if is_traced(inputs) or not self._is_out(inputs):
             return self.function(*args, **kwargs)
         with np.errstate(all="ignore"):
             numpy = self.ask(inputs)
@@ -73,6 +73,11 @@ class Bounds:
                 f"On these inputs the port gives another result than NumPy: {found[0].where} {found[0].how}."
             )
             raise CannotPort(text, fix="An index or a slice leaves its array: port the function with them.")
+
+
+def is_traced(inputs: Inputs) -> bool:
+    """Whether the port is not called but traced, perhaps without an array among its inputs."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in [jnp.zeros(()), *jax.tree.leaves(inputs)])
 
 
 @functools.lru_cache(maxsize=64)
