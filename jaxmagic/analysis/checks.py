@@ -101,14 +101,13 @@ def measure(
     with np.errstate(all="ignore"):
         ladder = _Ladder.climb(g, range(0, base, stride), _FACTOR**stride)
         first = _judge(ladder, slope, precision)
-        stairs = blur is not None and first.finding == "ok" and ladder.climbs(slope)
-        if first.finding in ("ok", "kink", "jump", "not finite") and not stairs:
+        doubtful = first.finding == "ok" and ladder.climbs(slope)
+        if first.finding in ("ok", "kink", "jump", "not finite") and not (blur and doubtful):
             return first
         longer = ladder.longer(g, range(base, base + more, stride))
         found = _judge(longer, slope, precision)
-        if blur is None or not (stairs or found.finding == "wrong"):
-            return found
-        return _judge(longer, slope, precision, blur())
+        doubtful = found.finding == "wrong" or (found.finding == "ok" and longer.climbs(slope))
+        return _judge(longer, slope, precision, blur()) if blur and doubtful else found
 
 
 def calls(precision: Precision, *, coarse: bool = False) -> int:
