@@ -67,6 +67,11 @@ def put(page, slider, value):
     )
 
 
+def unforeseen(page, slider):
+    """From here on its moves are asked for: it stops where its track was not computed."""
+    page.locator(".jm-pop input[type=range]").nth(slider).evaluate("(input) => { input.step = 'any'; }")
+
+
 def drawing(page, part):
     return page.locator(f".jm-pop-{part}").get_attribute("d")
 
@@ -124,6 +129,7 @@ def test_the_year_needs_no_kernel_and_draws_every_event(demo):
 
 
 def test_the_last_event_of_a_storm_is_never_lost(demo):
+    unforeseen(demo, DEATH)
     values = [0.0005 * (i % 80) for i in range(300)] + [0.0125]
     demo.evaluate(
         """async (values) => { const input = document.querySelectorAll('.jm-pop input[type=range]')[1];
@@ -136,6 +142,7 @@ def test_the_last_event_of_a_storm_is_never_lost(demo):
 
 
 def test_a_question_that_gets_lost_is_asked_again(demo):
+    unforeseen(demo, DEATH)
     demo.evaluate(
         """() => { const send = WebSocket.prototype.send; let lost = 0;
           WebSocket.prototype.send = function (data) {
@@ -149,6 +156,7 @@ def test_a_question_that_gets_lost_is_asked_again(demo):
 
 
 def test_a_kernel_that_keeps_silent_is_told_and_what_it_missed_is_asked_again(demo):
+    unforeseen(demo, DEATH)
     demo.evaluate(
         """() => { const send = WebSocket.prototype.send;
           WebSocket.prototype.send = () => {};
@@ -261,14 +269,16 @@ def point_at(page, slider):
     """Put the mouse on a slider and wait for its cities; the questions about single cities from then on."""
     page.evaluate(
         """() => { const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-          window.ahead = 0; window.asked = 0;
+          window.asked = 0;
           kernel.anyMessage.connect((_, { msg, direction }) => {
             const content = msg.content?.data?.content ?? {};
-            if (direction === 'recv' && content.along) window.ahead += 1;
             if (direction === 'send' && content.ask) window.asked += 1; }); }"""
     )
     page.locator(".jm-pop-slider").nth(slider).hover()
-    page.wait_for_function("() => window.ahead > 0")
+    page.wait_for_function(
+        "(name) => document.querySelector('.jm-pop').dataset.ready.split(' ').includes(name)",
+        arg=sliders.SLIDERS[slider].name,
+    )
 
 
 @pytest.mark.parametrize("slider", [DEATH, MIGRATION, CAPACITY])
@@ -287,6 +297,19 @@ def test_a_slider_that_is_pointed_at_draws_every_event_without_the_kernel(demo, 
     places = range(0, round((spec.high - spec.low) / spec.step) + 1, 4)
     assert drawn == [sentence(**{spec.name: spec.low + i * spec.step}) for i in places]
     assert demo.evaluate("() => window.asked") == 0
+
+
+def test_the_other_sliders_are_computed_once_the_hand_rests(demo):
+    names = {slider.name for slider in sliders.SLIDERS[:-1]}
+    point_at(demo, DEATH)
+    put(demo, DEATH, 0.02)
+    demo.wait_for_function(
+        "(most) => document.querySelector('.jm-pop').dataset.ready.split(' ').length >= most", arg=len(names)
+    )
+    assert set(demo.locator(".jm-pop").get_attribute("data-ready").split()) == names
+    put(demo, MIGRATION, -8000.0)
+    assert demo.evaluate("() => window.asked") == 0
+    assert demo.locator(".jm-pop .jm-say").text_content() == sentence(death=0.02, migration=-8000.0)
 
 
 def test_an_answer_that_was_overtaken_changes_nothing(demo):
@@ -460,6 +483,7 @@ def storm(page, moves):
     page.evaluate(
         """async (moves) => { const [birth, death] = document.querySelectorAll('.jm-pop input[type=range]');
           const later = (ms) => new Promise((done) => setTimeout(done, ms));
+          death.step = 'any';
           for (const input of [death, birth]) {
             if (input === birth) { input.dispatchEvent(new Event('focus')); await later(500); }
             for (let i = 0; i < moves; i++) { input.value = 0.0005 * (i % 80);

@@ -189,6 +189,8 @@ function render({ model, el }) {
     model.set("city", next);
     state.figures = unpack(bytes, years.length);
     draw();
+    ready();
+    ahead.rested();
   }
 
   // What is refused is undone: the sliders go back to the city that is drawn.
@@ -207,12 +209,14 @@ function render({ model, el }) {
   const asker = makeAsker(model, city, answer, (silent) => {
     problem.textContent = silent ? "The kernel does not answer: it is busy, or the cell has to be run again." : "";
   });
-  const ahead = makeAhead(model);
+  const ahead = makeAhead(model, () => (fit.going() ? [] : moved.map(track)), ready);
   function track({ spec, input }) {
     const [low, high, step] = [Number(input.min), Number(input.max), Number(input.step)];
     return { name: spec.name, city: city(), low, high, places: step ? Math.round((high - low) / step) + 1 : PLACES };
   }
   const prepare = (slider) => { if (!fit.going()) ahead.want(track(slider)); };
+  // The sliders whose moves need no kernel.
+  function ready() { el.dataset.ready = moved.filter((slider) => ahead.fits(track(slider))).map((slider) => slider.spec.name).join(" "); }
 
   // A rate was moved: drawn from what is here, or else asked for.
   function follow(slider) {
@@ -323,7 +327,7 @@ function render({ model, el }) {
   const observer = new ResizeObserver(([entry]) => { chart.resize(Math.floor(entry.contentRect.width)); draw(); });
   observer.observe(figure);
   draw();
-  prepare(moved[0]);
+  ahead.rested();
   return () => { observer.disconnect(); asker.stop(); ahead.stop(); fit.end(); };
 }
 

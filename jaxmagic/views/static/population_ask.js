@@ -1,9 +1,9 @@
 // What the population demo asks the kernel: a city, all the cities along a slider, the next stretch of the fit.
 //
-// A slider that is pointed at, or has the focus, is computed along its whole track; its moves are then
-// drawn from what is here. Until that has come, and for numbers in between, each move asks the kernel, at
-// most `DEPTH` questions at a time; what the hand does meanwhile is asked when an answer comes, so that
-// the last position is never lost and no queue builds up.
+// The sliders are computed along their whole tracks, that which is pointed at or has the focus first; their
+// moves are then drawn from what is here. Until that has come, and for numbers in between, each move asks
+// the kernel, at most `DEPTH` questions at a time; what the hand does meanwhile is asked when an answer
+// comes, so that the last position is never lost and no queue builds up.
 
 const DEPTH = 3;
 const PATIENCE = [1000, 3000, 6000, 12000]; // milliseconds without an answer until we ask again, and say so
@@ -55,34 +55,64 @@ function makeAsker(model, current, onAnswer, onSilence) {
   return { moved, overtaken, stop: () => { clearTimeout(timer); model.off("msg:custom", listen); } };
 }
 
-// The cities along one slider, all else being as it is: `track` is {name, city, low, high, places}.
-function makeAhead(model) {
-  let number = 0, wanted = "", held = null;
+// The cities along the sliders, all else being as it is: a track is {name, city, low, high, places}.
+//
+// One question is under way at a time: first about the slider that the hand is at, then, once the hand has
+// rested for a while, about the others, if the kernel and the line to it are quick.
+const REST = 250; // milliseconds
+const QUICK = 400; // milliseconds for a track
+const LOST = 2000; // milliseconds without one: some place on it is no city, or the kernel is busy
+
+function makeAhead(model, tracks, onTrack) {
+  const held = new Map(); // by name: one for each slider
+  let number = 0, asked = null, rest = 0, quick = true;
   const key = ({ name, city, ...track }) => JSON.stringify([name, track, { ...city, [name]: 0 }]);
+  const tried = (track) => held.get(track.name)?.key === key(track);
+  const fits = (track) => tried(track) && held.get(track.name).places > 0;
   function want(track) {
-    const now = key(track), { name, ...rest } = track;
-    if (now === wanted) return;
-    wanted = now;
-    model.send({ along: name, number: (number += 1), ...rest });
+    const now = key(track), { name, ...question } = track;
+    if (fits(track) || asked?.key === now) return;
+    asked = { key: now, name, since: performance.now() };
+    model.send({ along: name, number: (number += 1), ...question });
+  }
+  // Called at each move, which puts it off.
+  function rested() {
+    clearTimeout(rest);
+    rest = setTimeout(next, REST);
+  }
+  function next() {
+    if (asked && performance.now() - asked.since > LOST) {
+      held.set(asked.name, { key: asked.key, places: 0 });
+      asked = null;
+    }
+    const missing = !asked && quick && tracks().find((track) => !tried(track));
+    if (missing) want(missing);
   }
   function listen(message, buffers) {
-    if (!message || message.along === undefined || message.number !== number) return;
-    held = { key: wanted, low: message.low, step: (message.high - message.low) / (message.places - 1), places: message.places, buffer: buffers[0] };
+    if (!message || message.along === undefined || message.number !== number || !asked) return;
+    const { key, name, since } = asked, step = (message.high - message.low) / (message.places - 1);
+    held.set(name, { key, low: message.low, step, places: message.places, buffer: buffers[0] });
+    quick = performance.now() - since < QUICK;
+    asked = null;
+    rested();
+    onTrack();
   }
-  const fits = (track) => held && held.key === key(track);
-  const place = (value) => Math.min(Math.max(Math.round((value - held.low) / held.step), 0), held.places - 1);
+  const place = (value, { low, step, places }) => Math.min(Math.max(Math.round((value - low) / step), 0), places - 1);
   // The closest value that is here; null where the slider's cities are not.
-  const closest = (track) => (fits(track) ? held.low + place(track.city[track.name]) * held.step : null);
+  function closest(track) {
+    const here = held.get(track.name);
+    return fits(track) ? here.low + place(track.city[track.name], here) * here.step : null;
+  }
   // The figures of the track's city, as bytes; null where they are not here.
   function look(track) {
     if (!fits(track)) return null;
-    const value = track.city[track.name], at = place(value);
-    if (Math.abs(held.low + at * held.step - value) > 1e-6 * held.step) return null;
-    const size = held.buffer.byteLength / held.places;
-    return new DataView(held.buffer.buffer, held.buffer.byteOffset + at * size, size);
+    const here = held.get(track.name), value = track.city[track.name], at = place(value, here);
+    if (Math.abs(here.low + at * here.step - value) > 1e-6 * here.step) return null;
+    const size = here.buffer.byteLength / here.places;
+    return new DataView(here.buffer.buffer, here.buffer.byteOffset + at * size, size);
   }
   model.on("msg:custom", listen);
-  return { want, closest, look, stop: () => model.off("msg:custom", listen) };
+  return { want, rested, closest, look, fits, stop: () => { clearTimeout(rest); model.off("msg:custom", listen); } };
 }
 
 // Rows of float32: the population, its growth, then one effect for each rate.
