@@ -1,7 +1,9 @@
 """What generated programs found, one each: ports that agreed on their own inputs and not on others."""
 
+import numpy as np
 import pytest
 
+from jaxmagic.port import port
 from tests.port_programs import judged
 
 EQUAL = """\
@@ -16,6 +18,19 @@ if a[0] > 0.5:
     z[0] = 3
     m[2, 2] += y[0]
 b[1:] += z
+---
+b[1] = k[0] or 3
+b[2] = a[0] > 0 and b[0]
+b[3] = a[0] and b[0] or a[1]
+if a[0] and k[1] or not b[2]:
+    b[4] = 3
+"""
+BY_OPERATIONS = """\
+w = a[:1] if a[0] > 0.3 else a
+b[0] = w.sum()
+---
+w = 2.0 if a[0] > 0.3 else a
+b[0] = np.sum(w)
 """
 REFUSED = """\
 n = 0
@@ -40,6 +55,53 @@ def verdicts(body):
 @pytest.mark.parametrize("body", EQUAL.split("---\n"))
 def test_equal_on_every_input(body):
     assert verdicts(body) == ["equal", "equal"]
+
+
+@pytest.mark.parametrize("body", BY_OPERATIONS.split("---\n"))
+def test_a_shape_that_data_decide_is_not_compiled(body):
+    assert verdicts(body) == ["equal, op by op"] * 2
+
+
+def factorial(k):
+    n = 1
+    for i in range(k[0]):
+        n = n * (i + 2)
+    return n
+
+
+def fibonacci(k):
+    p, q = 1, 1
+    for _ in range(k[0]):
+        p, q = q, p + q
+    return p
+
+
+def power(k):
+    n = int(k[0])
+    return n**30
+
+
+@pytest.mark.parametrize(
+    ("function", "line"),
+    [(factorial, "n = n * (i + 2)"), (fibonacci, "p, q = q, p + q"), (power, "return n**30")],
+)
+def test_whole_numbers_that_may_outgrow_64_bits_are_said(function, line):
+    (text,) = [note.text for note in port(function, np.array([2])).notes if note.kind == "whole"]
+    assert f"`{line}`" in text
+
+
+def counted(x):
+    n, s = 0, 0
+    for v in x:
+        if v > 0:
+            n += 1
+    for i in range(20):
+        s += i
+    return n * 2 + s
+
+
+def test_counting_needs_no_word():
+    assert "whole" not in [note.kind for note in port(counted, np.arange(20.0)).notes]
 
 
 @pytest.mark.parametrize("body", REFUSED.split("---\n"))

@@ -30,12 +30,14 @@ class Misfit:
         casts: expressions whose dtype is not NumPy's, and NumPy's, by unit and number.
         error: what tracing raised.
         mixed: unit, line, nothing, and the dtypes of the two values that data choose between there.
+        shapes: unit and line where data choose between values of different shapes.
         functions: names of the port's functions that were running then, outermost first.
         line: of the user's source, where known.
     """
 
     casts: dict[tuple[str, int], str] = field(default_factory=dict)
     mixed: set[tuple[str, int, str, str, str]] = field(default_factory=set)
+    shapes: set[tuple[str, int]] = field(default_factory=set)
     error: Exception | None = None
     functions: tuple[str, ...] = ()
 
@@ -86,6 +88,8 @@ def misfits(
         return value
 
     def choose(place: tuple[str, int], function: Callable[..., Any], *args: Any) -> Any:
+        if np.shape(args[-2]) != np.shape(args[-1]):
+            found.shapes.add(place)
         found.mixed.add((*place, "", _numbers(args[-2]), _numbers(args[-1])))
         return function(*args)
 

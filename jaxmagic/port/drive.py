@@ -231,6 +231,7 @@ def settle(
         function = bind(program, execute(module, next(_numbers)))
         static = static_parameters(function, inputs, decisions)
         found = misfits(program, lowered, facts, module, bind, inputs, static)
+        refuse_shapes(program, found)
         if not _learn(found, decisions, lowered, named(function, inputs)):
             return Made(
                 module=module,
@@ -348,6 +349,18 @@ def mixed(program: Program, lowered: Lowered, found: Misfit) -> tuple[str, ...]:
     return tuple(said)
 
 
+def refuse_shapes(program: Program, found: Misfit) -> None:
+    """Refuse a choice by data between arrays of different shapes.
+
+    Raises:
+        CannotPort: there is one.
+    """
+    for name, line in sorted(found.shapes):
+        unit = next(unit for unit in program.units if unit.name == name)
+        text = "Data decide the shape here, and compiled code needs one."
+        raise unit.refuse(ast.Pass(lineno=line, col_offset=0), text, "Give both ways arrays of one shape.")
+
+
 # -- what is said --
 
 
@@ -377,6 +390,10 @@ def assumptions(made: Made) -> list[Note]:
         lines = ", ".join(f"`{line}`" for line in made.lowered.sliced)
         text = f"Data move a slice at {lines}: it is taken to lie inside its array, where NumPy would cut it."
         notes.append(Note(kind="slices", text=text))
+    if made.lowered.whole:
+        lines = ", ".join(f"`{line}`" for line in made.lowered.whole)
+        text = f"Python's own whole numbers have no limit, and the port's have 64 bits: {lines}."
+        notes.append(Note(kind="whole", text=text))
     if made.lowered.unchecked:
         lines = ", ".join(f"`{line}`" for line in made.lowered.unchecked)
         text = f"Compiled code raises nothing: what is checked at {lines} is not checked by the port."

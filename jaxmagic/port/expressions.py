@@ -33,6 +33,8 @@ class Expressions(Known):
 
     def lower(self, node: ast.expr, env: Env) -> Value:
         """An expression in JAX terms."""
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow | ast.LShift):
+            self.note_whole(node, env)
         handler = getattr(self, f"_{type(node).__name__.lower()}", None)
         value = self._generic(node, env) if handler is None else handler(node, env)
         dtype = self.decisions.casts.get((self.unit.name, getattr(node, "key", -1)))
@@ -128,21 +130,36 @@ class Expressions(Known):
     def _boolop(self, node: ast.BoolOp, env: Env) -> Value:
         if self.is_static(node, env):
             return self._generic(node, env)
-        op = OPERATORS[type(node.op)]()
+        if all(map(self._is_flag, node.values)):
+            return Value(node=self._condition(node, env), ndim=0)
+        total = self.plain(node.values[-1], env)
+        for value in reversed(node.values[:-1]):
+            test, one = self.truth(value, env), self.plain(value, env)
+            ways = (total, one) if isinstance(node.op, ast.And) else (one, total)
+            total = chosen(node, call("jnp.where", test, *ways))
+        return Value(node=total, ndim=0)
+
+    def _condition(self, node: ast.BoolOp, env: Env) -> ast.expr:
+        """`a and b` where only its truth counts."""
         total = self.truth(node.values[0], env)
         for value in node.values[1:]:
-            total = ast.BinOp(total, op, self.truth(value, env))
-        return Value(node=total, ndim=0)
+            total = ast.BinOp(total, OPERATORS[type(node.op)](), self.truth(value, env))
+        return total
 
     def truth(self, node: ast.expr, env: Env) -> ast.expr:
         """An expression as a condition: a boolean, or "is not zero"."""
+        if isinstance(node, ast.BoolOp) and not self.is_static(node, env):
+            return self._condition(node, env)
         new = self.plain(node, env)
-        known = isinstance(node, ast.BoolOp | ast.Compare) or getattr(node, "is_flag", False)
-        if known or self.fact(node).kind == "b":
-            return new
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return new
-        return compare(new, ast.NotEq(), ast.Constant(0))
+        return new if self._is_flag(node) else compare(new, ast.NotEq(), ast.Constant(0))
+
+    def _is_flag(self, node: ast.expr) -> bool:
+        """Whether an expression is true or false and nothing else."""
+        if isinstance(node, ast.BoolOp):
+            return all(map(self._is_flag, node.values))
+        negated = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+        known = negated or isinstance(node, ast.Compare) or getattr(node, "is_flag", False)
+        return known or self.fact(node).kind == "b"
 
     def _unaryop(self, node: ast.UnaryOp, env: Env) -> Value:
         if isinstance(node.op, ast.Not) and not self.is_static(node, env):

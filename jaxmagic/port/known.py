@@ -117,6 +117,7 @@ class Known(abc.ABC):
         self.batched: dict[str, frozenset[int]] = {}  # the mapped loops that a name differs in
         self.takes_finite = False
         self.ranges: Ranges = {}
+        self.unlimited: list[int] = []  # lines on which Python's own whole numbers may outgrow the port's
         self.sliced: list[int] = []  # lines with a slice of fixed size that data move
 
     def is_static(self, node: ast.expr, env: Env) -> bool:
@@ -195,6 +196,11 @@ class Known(abc.ABC):
             "and compiled code needs fixed sizes.",
             "Use the whole array and set what does not count to zero with `np.where`.",
         )
+
+    def note_whole(self, node: ast.expr, env: Env) -> None:
+        """Python's own whole numbers, which have no limit, in code that is compiled."""
+        if {form.kind for form in self.fact(node).forms} == {"int"} and not self.is_static(node, env):
+            self.unlimited.append(node.lineno)
 
     @abc.abstractmethod
     def lower(self, node: ast.expr, env: Env) -> Value:

@@ -6,7 +6,7 @@ import ast
 import copy
 
 from jaxmagic.errors import CannotPort
-from jaxmagic.port.flow import assigned, blocks, exits, parts
+from jaxmagic.port.flow import assigned, blocks, exits, parts, read
 from jaxmagic.port.hoist import Hoist, hoisted
 from jaxmagic.port.known import Env, Held, either
 from jaxmagic.port.nodes import bind, dtype, load, made, store, tuple_of
@@ -134,6 +134,7 @@ class Loops(Segments):
         carry = self._carry(node)
         head = self._entry(node, carry, env)
         inner = self._inside(carry, env)
+        self._note_growth(node, carry, inner)
         lower, upper, index, first = self._iteration(node, env, inner)
         body = [*first, *self.inner(node.body, inner)]
         if not first:
@@ -205,6 +206,19 @@ class Loops(Segments):
                     if before is not None and before.shape == after.shape
                 ]
         return found
+
+    def _note_growth(self, node: ast.For | ast.While, carry: list[str], env: Env) -> None:
+        """Whole numbers of Python's own that grow by more than a fixed step from turn to turn."""
+        for inner in (n for s in node.body for n in ast.walk(s) if isinstance(n, ast.BinOp)):
+            sides = [(inner.left, inner.right), (inner.right, inner.left)]
+            grows = isinstance(inner.op, ast.Mult) or (
+                isinstance(inner.op, ast.Add | ast.Sub)
+                and not any(
+                    isinstance(side, ast.Constant) or read(side) & self.ranges.keys() for side, _ in sides
+                )
+            )
+            if grows and any(isinstance(side, ast.Name) and side.id in carry for side, _ in sides):
+                self.note_whole(inner, env)
 
     def _may_not_run(self, node: ast.For | ast.While, env: Env) -> bool:
         """Whether data, and not sizes, decide if a loop has an iteration."""
@@ -292,6 +306,7 @@ class Loops(Segments):
         carry = sorted(set(self._carry(node)))
         head = self._entry(node, carry, env)
         inner = self._inside(carry, env)
+        self._note_growth(node, carry, inner)
         test = self.truth(node.test, inner)
         going = self._step(self.names.new("going_on"), [], carry, [], node)
         going.body[-1] = made(ast.Return(test))

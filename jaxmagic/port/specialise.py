@@ -60,6 +60,7 @@ class Lowered:
         takes_finite: whether zeros stand for what NumPy leaves out of a product, on one side of it.
         unchecked: source lines on which NumPy's code raises by data and the port does not.
         sliced: source lines with a slice of fixed size that data move.
+        whole: source lines on which Python's own whole numbers may outgrow the port's.
         mixed: unit, line, name or nothing, and two dtypes (or one twice) between which data choose there.
     """
 
@@ -71,6 +72,7 @@ class Lowered:
     takes_finite: bool = False
     unchecked: tuple[str, ...] = ()
     sliced: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
     mixed: tuple[tuple[Unit, int, str, str, str], ...] = ()
 
 
@@ -136,6 +138,7 @@ def lower(
     takes_finite = False
     unchecked: list[str] = []
     sliced: list[str] = []
+    whole: list[str] = []
     mixed: list[tuple[Unit, int, str, str, str]] = []
     for unit in reversed(program.units):
         statements = way(unit, facts, decisions, calls, copy.deepcopy(plain[unit].names), plain[unit].body)
@@ -150,6 +153,7 @@ def lower(
         mixed += [(unit, *found) for found in statements.mixed]
         unchecked += lines_of(unit, statements.unchecked)
         sliced += lines_of(unit, statements.sliced)
+        whole += lines_of(unit, statements.unlimited)
     main = plain[program.main]
     return Lowered(
         trees=trees,
@@ -160,6 +164,7 @@ def lower(
         takes_finite=takes_finite,
         unchecked=tuple(unchecked),
         sliced=tuple(sliced),
+        whole=tuple(whole),
         mixed=tuple(mixed),
     )
 
