@@ -105,7 +105,8 @@ def test_a_profile_of_a_gpu_is_read_the_same_way():
         ev("other program", 400, 50, hlo_op="add", hlo_module="jit_g"),
         ev("fusion", 500, 100, hlo_op="fusion.2", hlo_module="jit_f"),
     ]
-    found = profile.read(planes(host, device), "jit_f")
+    names = ("/host:CPU", "/device:GPU:0")
+    found = profile.read(planes(host, device, names=names), "jit_f", host=False)
     assert found.calls == ((0, 1000),)
     assert found.events == (Event("dot.1", 100, 400, 400, 1), Event("fusion.2", 500, 600, 600, 1))
     assert found.records == 5
@@ -118,12 +119,26 @@ def test_what_the_host_hands_to_a_gpu_is_not_mixed_with_what_runs_there():
         ev("launch", 60, 900, hlo_op="fusion.2", hlo_module="jit_f"),
     ]
     device = [ev("gemm", 100, 300, hlo_op="dot.1", hlo_module="jit_f")]
-    found = profile.read(planes(host, device, names=("/host:CPU", "/device:GPU:0")), "jit_f")
+    names = ("/host:CPU", "/device:GPU:0")
+    found = profile.read(planes(host, device, names=names), "jit_f", host=False)
     assert found.events == (Event("dot.1", 100, 400, 400, 1),)
     assert found.calls == ((0, 1000),)
-    other = [ev("gemm", 100, 300, hlo_op="dot.1", hlo_module="jit_g")]
-    alone = profile.read(planes(host, other, names=("/host:CPU", "/device:GPU:0")), "jit_f")
-    assert [event.name for event in alone.events] == ["dot.1", "fusion.2"], "nothing of it ran on the GPU"
+    on_cpu = profile.read(planes(host, device, names=names), "jit_f", host=True)
+    assert [event.name for event in on_cpu.events] == ["dot.1", "fusion.2"]
+    unnamed = [ev("gemm", 100, 300, correlation_id=7), ev("CudaGraph", 400, 300)]
+    assert profile.read(planes(host, unnamed, names=names), "jit_f", host=False).events == ()
+
+
+def test_kernels_of_two_streams_are_read_and_their_copies_are_no_operations():
+    host = [ev(profile.CALL, 0, 1000), ev("dot.1", 10, 5, hlo_op="dot.1", hlo_module="jit_f")]
+    first = [ev("gemm", 100, 300, hlo_op="dot.1", hlo_module="jit_f", correlation_id=1)]
+    second = [
+        ev("MemcpyD2H", 150, 50, correlation_id=2),
+        ev("loop", 200, 400, hlo_op="fusion.2", hlo_module="jit_f", correlation_id=3),
+    ]
+    names = ("/host:CPU", "/device:GPU:0", "/device:GPU:0")
+    found = profile.read(planes(host, first, second, names=names), "jit_f", host=False)
+    assert profile.sweep(found, frozenset()) == {"dot.1": 200.0, "fusion.2": 300.0}
 
 
 def test_the_end_of_a_kernel_is_found_by_its_number():
@@ -132,7 +147,7 @@ def test_the_end_of_a_kernel_is_found_by_its_number():
         ev("end: sort", 90, 0, _c=7),
         ev("add", 92, 3, hlo_op="add", hlo_module="jit_f", _p=8),
     ]
-    assert profile.read(planes(line), "jit_f").events == (
+    assert profile.read(planes(line), "jit_f", host=True).events == (
         Event("sort", 10, 15, 90, 0),
         Event("add", 92, 95, 95, 0),
     )
@@ -217,9 +232,18 @@ def test_a_short_call_has_no_shares():
 def test_a_profiler_that_slows_the_program_has_no_shares(monkeypatch):
     recording = Recording(((0.0, 9e9),), (), 0)
     monkeypatch.setattr(hotlines, "MOST_SLOWED", 1.5)
-    monkeypatch.setattr(profile, "record", lambda *_: recording)
+    monkeypatch.setattr(profile, "record", lambda *_, **__: recording)
     found = jaxmagic.trace(slow, np.ones((300, 300), np.float32), time=True)
     assert "times slower" in found.timing.withheld
+
+
+def test_a_profile_without_the_programs_operations_has_no_shares(monkeypatch):
+    monkeypatch.setattr(hotlines, "MOST_SLOWED", 1e9)
+    monkeypatch.setattr(profile, "record", lambda *_, **__: Recording(((0.0, 9e6),), (), 0))
+    found = jaxmagic.trace(slow, np.ones((300, 300), np.float32), time=True)
+    assert found.timing.withheld == "the profile names none of its operations"
+    assert found.timing.seconds > 0
+    assert all(line.seconds is None for line in found.lines)
 
 
 def test_a_program_that_calls_python_is_not_run():
@@ -255,8 +279,8 @@ def test_an_interrupt_stops_the_profiler(monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        profile.record(interrupted, 1, "jit_f")
-    assert profile.record(lambda: None, 1, "jit_f").events == ()
+        profile.record(interrupted, 1, "jit_f", host=True)
+    assert profile.record(lambda: None, 1, "jit_f", host=True).events == ()
 
 
 def test_an_interrupt_while_the_profiler_ends_waits(monkeypatch):
@@ -268,9 +292,9 @@ def test_an_interrupt_while_the_profiler_ends_waits(monkeypatch):
 
     monkeypatch.setattr(jax.profiler, "stop_trace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        profile.record(lambda: None, 1, "jit_f")
+        profile.record(lambda: None, 1, "jit_f", host=True)
     monkeypatch.setattr(jax.profiler, "stop_trace", stop)
-    assert profile.record(lambda: None, 1, "jit_f").events == ()
+    assert profile.record(lambda: None, 1, "jit_f", host=True).events == ()
 
 
 def test_expressions_behind_operations_without_a_name_are_found_by_elimination():

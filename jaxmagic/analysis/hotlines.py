@@ -87,6 +87,8 @@ def measure(lowered: Any, done: Any, values: Sequence[Any], steps: Sequence[Step
             slowed=slowed,
             withheld=f"the profiler made the program {slowed:.1f} times slower",
         )
+    if not recording.events:
+        return Timing(seconds=seconds, slowed=slowed, withheld="the profile names none of its operations")
     ends = texts.ends(steps)
     read = compiled.read(text, lambda module: texts.frames_from(module, ends))
     callers = texts.callers_from(read.module)
@@ -159,11 +161,12 @@ def _plain(call: Callable[[], None]) -> list[float]:
 
 def _recorded(call: Callable[[], None], module: str, seconds: float) -> profile.Recording:
     """One call first, which tells how many records more of them would make."""
-    pilot = profile.record(call, 1, module)
+    host = peaks.device().platform == "cpu"
+    pilot = profile.record(call, 1, module, host=host)
     least, most = PROFILED
     wanted = min(most, max(least, int(PATIENCE / seconds)))
     more = min(wanted, MANY_RECORDS // max(pilot.records, 1))
-    return profile.record(call, more, module) if more > 1 else pilot
+    return profile.record(call, more, module, host=host) if more > 1 else pilot
 
 
 def _undisturbed(recording: profile.Recording) -> profile.Recording:

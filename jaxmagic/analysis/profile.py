@@ -58,13 +58,14 @@ class Recording:
     records: int
 
 
-def record(call: Callable[[], Any], calls: int, module: str) -> Recording:
+def record(call: Callable[[], Any], calls: int, module: str, *, host: bool) -> Recording:
     """Profile some calls of a program.
 
     Args:
         call: runs it and waits for it.
         calls: how often.
         module: the name of its HLO module; other programs' events are left out.
+        host: whether it runs on the CPU.
 
     Raises:
         CannotTrace: when a profile is being taken already.
@@ -79,7 +80,7 @@ def record(call: Callable[[], Any], calls: int, module: str) -> Recording:
                 with jax.profiler.TraceAnnotation(CALL):
                     call()
         files = sorted(pathlib.Path(folder).rglob("*.xplane.pb"))
-        return read(jax.profiler.ProfileData.from_file(str(files[-1])), module)
+        return read(jax.profiler.ProfileData.from_file(str(files[-1])), module, host=host)
 
 
 @contextlib.contextmanager
@@ -115,11 +116,11 @@ def _undisturbed() -> Iterator[None]:
         before(*waiting[0])
 
 
-def read(profile: Any, module: str) -> Recording:
+def read(profile: Any, module: str, *, host: bool) -> Recording:
     """A recording from JAX's `ProfileData`.
 
-    Where a device keeps a record of its own, the host's events only say what was handed to it, and when:
-    then they do not count.
+    Of a program that runs on a device, the host's events only say what was handed to it, and when: they
+    do not count, also where the device keeps no record that names the program's operations.
     """
     found = [
         _read_line(line, lane, module, device=_is_device(plane))
@@ -127,9 +128,7 @@ def read(profile: Any, module: str) -> Recording:
             (plane, line) for plane in profile.planes for line in plane.lines
         )
     ]
-    ran = [one for one in found if one.events]
-    counting = [one for one in ran if one.device] or ran
-    events = [event for one in counting for event in one.events]
+    events = [event for one in found if one.device is not host for event in one.events]
     return Recording(
         calls=tuple(sorted(call for one in found for call in one.calls)),
         events=tuple(sorted(_ended(events, found), key=lambda event: event.start)),

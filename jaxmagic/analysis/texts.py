@@ -157,18 +157,18 @@ def link_stablehlo(text: str, users: frozenset[str] = frozenset()) -> tuple[str,
     The functions of libraries, all but `users`, carry the place of their first call; their lines are
     linked to all of their calls instead.
     """
-    locations = _Locations(text)
+    span_of = functools.cache(_Locations(text).span)
     rows: list[str] = []
     found: list[tuple[str, Span | None]] = []  # of each row, the function it is in, and its place
     inside = ""
     for row in text[: _table_start(text)].rstrip().split("\n"):
         if row.startswith("#loc"):
             continue
-        uses = _USE.findall(row)
-        header = _FUNCTION.match(row)
+        clean, *uses = _USE.split(row)
+        header = _FUNCTION.match(row) if "func.func" in row else None
         inside = header[1] if header else inside
-        rows.append(_USE.sub("", row))
-        found.append((inside, locations.span(uses[-1]) if uses and not header else None))
+        rows.append(clean + "".join(uses[1::2]))
+        found.append((inside, span_of(uses[-2] or "") if uses and not header else None))
     callers = _callers(rows, found, users)
     return "\n".join(rows), tuple(
         Link(row=i, start=len(row) - len(row.lstrip()), end=len(row), span=span)
@@ -194,7 +194,7 @@ def _callers(
     """The places from which each library function is called, through other such functions too."""
     direct: dict[str, dict[Span | str, None]] = {}
     for row, (inside, span) in zip(rows, found, strict=True):
-        call = _CALL.search(row)
+        call = _CALL.search(row) if "call @" in row else None
         if call and not _is_users(call[1], users):
             through = inside if inside != "main" and not _is_users(inside, users) else span
             direct.setdefault(call[1], {})[through or inside] = None
