@@ -173,6 +173,7 @@ class Branches(Stores):
         if not value.is_plain:
             raise self.varying(node.value)
         if isinstance(target, ast.Name):
+            self.refuse_masked([target.id], env)
             known = target.id in env
             env[target.id] = Held(static=False)
             choice = chosen(node, call("jnp.where", test, value.node, load(target.id)))
@@ -249,6 +250,7 @@ class Branches(Stores):
         for known in names:
             inner[known] = Held(static=False, value=env[known].value if known in env else None)
         lowered = [new for new in self.block(body, inner) if not isinstance(new, ast.Pass)]
+        self.refuse_masked(names, inner)
         if not ends(lowered):
             lowered.append(ast.Return(tuple_of(names)))
         return self.function(self.names.new(name), names, lowered)

@@ -134,10 +134,14 @@ class Calls(Contractions):
             return self._generic_call(kept, env)
         if name == sliding.NAME:
             return self._sliding(node, env)
-        short = name.rpartition(".")[2]
         args = [self.lower(a, env) for a in node.args]
         if all(value.is_plain for value in args):
             return self._plain_numpy_call(node, name, env)
+        return self._masked_numpy_call(node, name, args, env)
+
+    def _masked_numpy_call(self, node: ast.Call, name: str, args: list[Value], env: Env) -> Value:
+        """A call with an argument of which not every element counts."""
+        short = name.rpartition(".")[2]
         new = copy.copy(node)
         new.keywords = [self._item(k, env) for k in node.keywords]
         if name in CONTRACTIONS and len(args) == 2:
@@ -147,6 +151,9 @@ class Calls(Contractions):
             return self.together(node, new, args)
         if short in REDUCTIONS:
             return self._reduction(node, short, args[0], env)
+        if name == "numpy.count_nonzero" and len(node.args) == 1 and not node.keywords:
+            nothing = ast.Constant(value=False) if self.fact(node.args[0]).kind == "b" else ast.Constant(0)
+            return Value(node=call("jnp.count_nonzero", args[0].filled(nothing)), ndim=0)
         if name == "numpy.flip" and len(args) == 1:
             return self._flipped(node, args[0])
         if name == "numpy.linalg.norm" and len(node.args) == 1 and not node.keywords:

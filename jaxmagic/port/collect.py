@@ -41,6 +41,7 @@ class Unit:
         node: that source parsed; every node knows its place in `text`.
         file, first_line, indent: where `text` stands in the user's file.
         helpers: names and dotted names in the source, by the unit that they call.
+        added: names that a rewriting binds beyond those of the function.
     """
 
     name: str
@@ -51,7 +52,12 @@ class Unit:
     first_line: int
     indent: int = 0
     helpers: dict[str, Unit] = field(default_factory=dict)
-    owner: Any = None
+    added: frozenset[str] = frozenset()
+
+    @property
+    def locals(self) -> frozenset[str]:
+        """Names that the function itself binds."""
+        return local_names(self.function) | self.added
 
     def value_of(self, name: str) -> Any:
         """What a free name of the function stands for now, or `MISSING`."""
@@ -176,7 +182,7 @@ def local_names(function: types.FunctionType) -> frozenset[str]:
 def object_of(unit: Unit, node: ast.AST) -> Any:
     """The object that `a` or `a.b.c` stands for where `a` is a free name; else `MISSING`."""
     path = dotted(node)
-    if path is None or path[0] in local_names(unit.function):
+    if path is None or path[0] in unit.locals:
         return MISSING
     value = unit.value_of(path[0])
     for name in path[1:]:

@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -27,8 +28,20 @@ from jaxmagic.port.explore import observe
 from jaxmagic.port.guard import guarded
 from jaxmagic.port.known import Decisions
 from jaxmagic.port.observe import Facts
-from jaxmagic.port.proof import Inputs, Made, ask, bind, call_on_copies, named, outcome, proved
-from jaxmagic.port.prove import Run, needs_x64
+from jaxmagic.port.proof import (
+    Inputs,
+    Made,
+    ask,
+    bind,
+    call_on_copies,
+    called_again,
+    named,
+    others,
+    outcome,
+    proved,
+)
+from jaxmagic.port.prove import Run, compare, needs_x64
+from jaxmagic.port.shrinking import full_width
 from jaxmagic.port.specialise import Lowered, is_static_value, lower, plain_units
 from jaxmagic.port.views import all_stores
 from jaxmagic.results import Note, Port
@@ -40,6 +53,12 @@ TRIES = 12
 EAGER = 3000
 # Functions whose results show the order of equal elements, which NumPy does not promise.
 UNORDERED = re.compile(r"\b(argsort|argpartition|partition)\(")
+# Each operation on each new size is compiled anew, which takes tens of milliseconds.
+RESIZES = 200
+WHOLE = (
+    "Arrays that get shorter in a loop keep their size here, with a mask of what is left: the port computes "
+    "for all of them in every iteration, and is slower than NumPy where most are left out early."
+)
 
 
 def drive(
@@ -85,11 +104,13 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
     refuse_foreign(program, facts)
     wide = needs_x64(whole) or facts.is_wide
     with precision(wide):
-        made = settled_or_eager(program, facts, inputs, whole)
+        program, facts, made = settled_or_eager(program, facts, inputs, numpy, whole)
         if made.lowered.mutated:
             refuse_overlap(program, named(main, whole))
         notes = [*captures(made.module), *assumptions(made)]
-        if prove or made.refusal is not None or facts.tried:
+        if made.proof is not None:
+            notes += made.proof
+        elif prove or made.refusal is not None or facts.tried:
             made, shown = proved_or_looped(program, facts, made, inputs, numpy, whole)
             notes = [*captures(made.module), *assumptions(made), *shown]
     return finished(program, made, tuple(notes), wide, inputs)
@@ -244,21 +265,65 @@ def settle(
     raise CannotPort(f"The port of `{program.main.name}` does not settle.", fix="Simplify the function.")
 
 
-def settled_or_eager(program: Program, facts: Facts, inputs: Inputs, whole: Inputs) -> Made:
-    """The port under jit; where sizes depend on data and nothing changes in place, one that runs eagerly."""
+def settled_or_eager(
+    program: Program, facts: Facts, inputs: Inputs, numpy: Run, whole: Inputs
+) -> tuple[Program, Facts, Made]:
+    """The port under jit; where sizes depend on data, one of full sizes, or one that runs eagerly."""
+    arguments = named(program.main.function, whole)
+    refusal = None
     try:
-        return settle(program, facts, inputs, named(program.main.function, whole))
-    except CannotPort as refusal:
-        if facts.statements > EAGER or refusal.message.startswith(UNSEEN):
-            raise
-        lowered = eager(program, facts, named(program.main.function, whole))
-        if lowered is None:
-            raise
-        module = module_of(program, lowered.trees)
-        function = bind(program, execute(module, next(_numbers)))
-        return Made(
-            module=module, lowered=lowered, function=function, static=(), jitted=False, refusal=refusal
-        )
+        made = settle(program, facts, inputs, arguments)
+        if made.jitted:
+            return program, facts, made
+    except CannotPort as found:
+        refusal = found
+    wide = at_full_width(program, facts, inputs, numpy, whole)
+    if wide is not None:
+        return wide
+    return program, facts, made if refusal is None else run_eagerly(program, facts, arguments, refusal)
+
+
+def run_eagerly(program: Program, facts: Facts, arguments: Mapping[str, Any], refusal: CannotPort) -> Made:
+    """A port that runs operation by operation, where there is one and it takes seconds at most.
+
+    Raises:
+        CannotPort: why there is none under jit.
+    """
+    lowered = None
+    if facts.statements <= EAGER and facts.resizes <= RESIZES and not refusal.message.startswith(UNSEEN):
+        lowered = eager(program, facts, arguments)
+    if lowered is None:
+        raise refusal
+    module = module_of(program, lowered.trees)
+    function = bind(program, execute(module, next(_numbers)))
+    return Made(module=module, lowered=lowered, function=function, static=(), jitted=False, refusal=refusal)
+
+
+def at_full_width(
+    program: Program, facts: Facts, inputs: Inputs, numpy: Run, whole: Inputs
+) -> tuple[Program, Facts, Made] | None:
+    """The program with arrays that shrink kept whole, watched, ported and proved; None where that fails."""
+    wide = full_width(program, facts)
+    if wide is None:
+        return None
+    main = program.main.function
+    try:
+        with np.errstate(all="ignore"):
+            run, seen = observe(wide, lambda watched: call_on_copies(watched, main, whole))
+    except Exception:  # noqa: BLE001 elements that NumPy had dropped may do anything
+        return None
+    if compare(numpy, run):
+        return None
+    try:
+        made = settle(wide, seen, inputs, named(main, whole))
+        again = called_again(program, facts)
+        notes = proved(wide, seen, made, inputs, numpy, whole, again)
+        if not seen.tried:
+            others(wide, made, inputs, again)
+    except CannotPort:
+        return None
+    note = Note(kind="whole", text=WHOLE)
+    return (wide, seen, replace(made, proof=[note, *notes])) if made.jitted else None
 
 
 def eager(program: Program, facts: Facts, arguments: Mapping[str, Any]) -> Lowered | None:
@@ -421,9 +486,9 @@ def proved_or_looped(
 ) -> tuple[Made, list[Note]]:
     """The port with its proof; one that maps over iterations and differs is made again with loops."""
     try:
-        return made, proved(program, facts, made, inputs, numpy, whole)
+        return made, proved(program, facts, made, inputs, numpy, whole, called_again(program, facts))
     except CannotPort:
         if not made.lowered.mapped:
             raise
     made = settle(program, facts, inputs, named(program.main.function, whole), maps=False)
-    return made, proved(program, facts, made, inputs, numpy, whole)
+    return made, proved(program, facts, made, inputs, numpy, whole, called_again(program, facts))

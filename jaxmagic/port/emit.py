@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxmagic.port.collect import MISSING, Program, Unit, dotted, local_names, object_of
+from jaxmagic.port.collect import MISSING, Program, Unit, dotted, object_of
 from jaxmagic.port.layout import Printer
 from jaxmagic.port.names import jax_name, numpy_name, written_as
 
@@ -160,11 +160,7 @@ def free_values(program: Program) -> tuple[dict[str, Any], dict[str, Any]]:
 def _free(unit: Unit) -> list[tuple[str, Any]]:
     found = {}
     for node in ast.walk(unit.node):
-        if (
-            isinstance(node, ast.Name)
-            and node.id not in local_names(unit.function)
-            and not _is_builtin(unit, node.id)
-        ):
+        if isinstance(node, ast.Name) and node.id not in unit.locals and not _is_builtin(unit, node.id):
             value = unit.value_of(node.id)
             if value is not MISSING and node.id not in unit.helpers and numpy_name(unit, node) is None:
                 found[node.id] = value

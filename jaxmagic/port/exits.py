@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ast
 import copy
+from collections import Counter
 
 from jaxmagic.port.collect import Unit
-from jaxmagic.port.flow import blocks
+from jaxmagic.port.flow import blocks, parts, read
 from jaxmagic.port.fresh import Names
 from jaxmagic.port.nodes import assign, like, load, made
 
@@ -66,8 +67,10 @@ class Exits:
         if not any(leaves(inner) for inner in node.body):
             new.body = self.block(node.body)
             return [new]
-        stops = any(leaves(inner, kinds=(ast.Break, ast.Return)) for inner in node.body)
-        if not stops:
+        first = self._leading_break(node)
+        body = node.body[1:] if first is not None else node.body
+        stops = any(leaves(inner, kinds=(ast.Break, ast.Return)) for inner in body)
+        if not stops and first is None:
             new.body = self.inside(node.body, "")
             return [new]
         if node.orelse:
@@ -76,17 +79,32 @@ class Exits:
                 "`else` of a loop with `break` has no JAX form.",
                 "Test a flag after the loop.",
             )
-        going, outer = self.names.new("going"), self.found
-        returning = any(leaves(inner, kinds=(ast.Return,)) for inner in node.body)
-        head: list[ast.stmt] = [_hidden(assign(going, ast.Constant(value=True), node))]
+        going, outer = self.names.new("going") if stops else "", self.found
+        returning = any(leaves(inner, kinds=(ast.Return,)) for inner in body)
+        head: list[ast.stmt] = [_hidden(assign(going, ast.Constant(value=True), node))] if stops else []
         if returning:
             self._name_results(node)
             self.found = self.names.new("found")
             head.append(_hidden(assign(self.found, ast.Constant(value=False), node)))
         found = self.found
-        loop = self._while(node, going, self.inside(node.body, going), head)
+        loop = self._while(node, going, self.inside(body, going), head, first)
         self.found = outer
         return [*head, loop, *(self._after(node, found) if returning else [])]
+
+    def _leading_break(self, node: ast.For | ast.While) -> ast.If | None:
+        """The `if …: break` that a loop's body begins with, where the loop's condition can say it as well."""
+        first = node.body[0]
+        breaks = isinstance(first, ast.If) and not first.orelse and isinstance(first.body[0], ast.Break)
+        if not breaks or len(node.body) < 2:
+            return None
+        assert isinstance(first, ast.If)
+        if isinstance(node, ast.For):
+            own = next(n for n in ast.walk(self.unit.node) if getattr(n, "key", -1) == node.key)  # type: ignore[attr-defined]
+            targets = frozenset(part.id for part in parts(node.target) if isinstance(part, ast.Name))
+            after = Counter(_loads(self.unit.node)) - Counter(_loads(own))
+            if targets & (read(first.test) | after.keys()):
+                return None
+        return first
 
     def _after(self, node: ast.stmt, found: str) -> list[ast.stmt]:
         values: list[ast.expr] = [load(name) for name in self.results]
@@ -113,18 +131,24 @@ class Exits:
         return widths[0]
 
     def _while(
-        self, node: ast.For | ast.While, going: str, body: list[ast.stmt], head: list[ast.stmt]
+        self,
+        node: ast.For | ast.While,
+        going: str,
+        body: list[ast.stmt],
+        head: list[ast.stmt],
+        first: ast.If | None,
     ) -> ast.While:
+        tests: list[ast.expr] = [_flag(going)] if going else []
+        rest = [_negated(first.test)] if first is not None else []
         if isinstance(node, ast.While):
             plain_true = isinstance(node.test, ast.Constant) and node.test.value
-            test = _flag(going) if plain_true else ast.BoolOp(ast.And(), [_flag(going), node.test])
-            return like(ast.While(test, body, []), node)  # type: ignore[no-any-return]
+            return _loop([*tests, *([] if plain_true else [node.test]), *rest], body, node, first)
         index = self.names.new("k")
         head.append(_hidden(assign(index, ast.Constant(0), node)))
-        first, length = self._element(node, index)
+        values, length = self._element(node, index)
         step = _hidden(assign(index, ast.BinOp(load(index), ast.Add(), ast.Constant(1)), node))
-        test = ast.BoolOp(ast.And(), [_flag(going), ast.Compare(load(index), [ast.Lt()], [length])])
-        return like(ast.While(test, [*first, *body, step], []), node)  # type: ignore[no-any-return]
+        tests.append(ast.Compare(load(index), [ast.Lt()], [length]))
+        return _loop([*tests, *rest], [*values, *body, step], node, first)
 
     def _element(self, node: ast.For, index: str) -> tuple[list[ast.stmt], ast.expr]:
         """What binds the loop's targets from an index, and how many iterations there are."""
@@ -190,6 +214,24 @@ class Exits:
             _hidden(assign(found, ast.Constant(value=True), node)),
             _hidden(assign(going, ast.Constant(value=False), node)),
         ]
+
+
+def _loop(tests: list[ast.expr], body: list[ast.stmt], node: ast.stmt, first: ast.If | None) -> ast.While:
+    """`while all of the tests: body` in the place of a loop; `first` is the exit that became a test."""
+    test = tests[0] if len(tests) == 1 else ast.BoolOp(ast.And(), tests)
+    new: ast.While = like(ast.While(test, body, []), node)
+    new.exit = first  # type: ignore[attr-defined]
+    return new
+
+
+def _negated(test: ast.expr) -> ast.expr:
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return test.operand
+    return ast.UnaryOp(ast.Not(), test)
+
+
+def _loads(node: ast.AST) -> list[str]:
+    return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
 
 
 def _flag(name: str) -> ast.Name:

@@ -70,6 +70,20 @@ def explore(program: Program, watch: Watch, run: Callable[[Watch], Any]) -> froz
     return frozenset(taken)
 
 
+def ends(program: Program, facts: Facts) -> Callable[[Callable[..., Any]], Any]:
+    """Runs of NumPy's code on other inputs, which end even where those send it round for ever.
+
+    Returns:
+        what calls its argument with the function, and raises `TooLongError` when that has taken many times
+        the statements that it took on the inputs given.
+    """
+
+    def run(use: Callable[[Callable[..., Any]], Any]) -> Any:
+        return watched_run(program, Trial(left=20 * facts.statements + 10_000), use)
+
+    return run
+
+
 def _gets_through(branch: Branch, trial: Trial, run: Callable[[Watch], Any]) -> bool:
     """Make a run take a branch; whether it ended, or raised only when the branch was behind it."""
     try:

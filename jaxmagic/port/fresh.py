@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 
-from jaxmagic.port.collect import Unit, local_names
+from jaxmagic.port.collect import Unit
 
 
 class Names:
@@ -14,8 +14,8 @@ class Names:
     def __init__(self, unit: Unit) -> None:
         code = unit.function.__code__
         free = {node.id for node in ast.walk(unit.node) if isinstance(node, ast.Name)}
-        self.taken_locals = set(local_names(unit.function))
-        self.taken = set(local_names(unit.function)) | free | set(code.co_names) | {"jnp", "lax", "jax", "np"}
+        self.taken_locals = set(unit.locals)
+        self.taken = set(unit.locals) | free | set(code.co_names) | {"jnp", "lax", "jax", "np"}
 
     def new(self, wish: str) -> str:
         """The wish, numbered if it is taken."""

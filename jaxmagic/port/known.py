@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jaxmagic.errors import CannotPort
-from jaxmagic.port.collect import MISSING, Unit, dotted, is_constant_module, local_names, object_of
+from jaxmagic.port.collect import MISSING, Unit, dotted, is_constant_module, object_of
 from jaxmagic.port.flow import read
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.nodes import load
@@ -113,7 +113,7 @@ class Known(abc.ABC):
         self.facts = facts
         self.decisions = decisions
         self.calls = calls
-        self.locals = local_names(unit.function)
+        self.locals = unit.locals
         self.batched: dict[str, frozenset[int]] = {}  # the mapped loops that a name differs in
         self.takes_finite = False
         self.ranges: Ranges = {}
@@ -214,4 +214,4 @@ def either(a: Held | None, b: Held | None, *, a_ended: bool = False, b_ended: bo
         return one if one is not None else Held(static=False)
     if a == b:
         return a
-    return Held(static=a.static and b.static, value=a.value if a.value is b.value else None)
+    return Held(static=a.static and b.static, value=a.value if a.value is b.value else LOST)

@@ -137,6 +137,7 @@ class Loops(Segments):
         self._note_growth(node, carry, inner)
         lower, upper, index, first = self._iteration(node, env, inner)
         body = [*first, *self.inner(node.body, inner)]
+        self.refuse_masked(carry, inner)
         if not first:
             body, before = self._hoisted(
                 node, body, node.target.id if isinstance(node.target, ast.Name) else index
@@ -195,8 +196,7 @@ class Loops(Segments):
             if name not in env:
                 found += self._made(node, name, env)
                 continue
-            if env[name].value is not None:
-                raise self.varying(load(name))
+            self.refuse_masked([name], env)
             pairs = carried.get(name, frozenset())
             found += self._typed(node, name, pairs)
             if self._may_not_run(node, env):
@@ -310,7 +310,10 @@ class Loops(Segments):
         test = self.truth(node.test, inner)
         going = self._step(self.names.new("going_on"), [], carry, [], node)
         going.body[-1] = made(ast.Return(test))
+        if getattr(node, "exit", None) is not None:  # whose comments come along
+            going.body[-1].origin = node.exit  # type: ignore[attr-defined]
         body = self.inner(node.body, inner)
+        self.refuse_masked(carry, inner)
         name = self.names.new("step")
         self.loops[name] = (self.unit.name, node.key)  # type: ignore[attr-defined]
         step = made(self._step(name, [], carry, body, node))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmagic.port.collect import Program, Unit, local_names
+from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.instrument import END, ENTER, SEE, TOUCH, Instrument
 
 Key = tuple[Any, ...]
@@ -148,6 +148,12 @@ class Facts:
     def statements(self) -> int:
         """How many statements ran."""
         return sum(self.counts.values())
+
+    @property
+    def resizes(self) -> int:
+        """How often expressions came out in another shape than before, places apart."""
+        shapes = ({form.shape for form in fact.forms} for fact in self.values.values())
+        return sum(max(len(each) - 1, 0) for each in shapes)
 
     def of(self, unit: Unit, node: ast.AST) -> Fact:
         """The fact of an expression of a unit; empty where it never ran or is new and nothing was noted."""
@@ -290,7 +296,7 @@ def watched_run(program: Program, watch: Watch, run: Callable[[Callable[..., Any
 
 def copied_state(unit: Unit) -> dict[str, Any]:
     """Copies of the arrays and containers outside that a unit reads: the run may change those."""
-    free = {n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name)} - local_names(unit.function)
+    free = {n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name)} - unit.locals
     values = {name: unit.value_of(name) for name in free}
     return {
         name: copy.deepcopy(v) for name, v in values.items() if isinstance(v, np.ndarray | list | dict | set)

@@ -16,17 +16,26 @@ import numpy as np
 from jaxmagic.errors import CannotPort
 from jaxmagic.port.collect import Program
 from jaxmagic.port.emit import Module
+from jaxmagic.port.explore import ends
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.prove import Difference, Run, compare, copied, is_chaotic, on_jax, varied
 from jaxmagic.port.specialise import Lowered
 from jaxmagic.results import Note
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+# NumPy's run on some inputs, which ends: see `called_again`.
+Again = Callable[[Inputs], Run]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A port that could be traced, before it is proved; `mixed` are lines whose dtype data decide."""
+    """A port that could be traced.
+
+    Args:
+        refusal: why there is none under jit, where there is not.
+        mixed: lines whose dtype data decide.
+        proof: what was said when it was proved, where it has been.
+    """
 
     module: Module
     lowered: Lowered
@@ -35,6 +44,7 @@ class Made:
     jitted: bool
     refusal: CannotPort | None = None
     mixed: tuple[str, ...] = ()
+    proof: list[Note] | None = None
 
 
 def named(function: Callable[..., Any], inputs: Inputs) -> dict[str, Any]:
@@ -59,20 +69,20 @@ def bind(program: Program, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def proved(
-    program: Program, facts: Facts, made: Made, inputs: Inputs, numpy: Run, whole: Inputs
+    program: Program, facts: Facts, made: Made, inputs: Inputs, numpy: Run, whole: Inputs, again: Again
 ) -> list[Note]:
     """The proof; a port that was only a way out says why there is none under jit when it fails."""
     try:
-        notes = proof(program, made, inputs, numpy, functools.partial(call_again, program), whole)
+        notes = proof(program, made, inputs, numpy, again, whole)
     except CannotPort:
         if made.refusal is not None:
             raise made.refusal from None
         raise
-    return [*notes, *(trials(program, made, inputs, facts) if facts.tried else [])]
+    return [*notes, *(trials(program, made, inputs, facts, again) if facts.tried else [])]
 
 
 def proof(
-    program: Program, made: Made, inputs: Inputs, numpy: Run, again: Callable[[Inputs], Run], whole: Inputs
+    program: Program, made: Made, inputs: Inputs, numpy: Run, again: Again, whole: Inputs
 ) -> list[Note]:
     """Run the port and compare it with NumPy's run.
 
@@ -97,7 +107,7 @@ def proof(
     raise differs(found)
 
 
-def trials(program: Program, made: Made, inputs: Inputs, facts: Facts) -> list[Note]:
+def trials(program: Program, made: Made, inputs: Inputs, facts: Facts, again: Again) -> list[Note]:
     """What the inputs given did not reach is held against NumPy on others, where these run.
 
     Raises:
@@ -112,15 +122,7 @@ def trials(program: Program, made: Made, inputs: Inputs, facts: Facts) -> list[N
         }
     )
     lines = [program.units[i].text.splitlines()[line - 1].strip() for i, line in places]
-    held = 0
-    for other in varied(inputs):
-        whole = (program.bound_args + other[0], {**program.bound_kwargs, **other[1]})
-        try:
-            numpy = call_on_copies(program.main.function, program.main.function, whole)
-        except Exception:  # noqa: BLE001 the user's function may raise anything on other inputs
-            continue
-        proof(program, made, other, numpy, functools.partial(call_again, program), whole)
-        held += 1
+    held = others(program, made, inputs, again)
     shown = ", ".join(f"`{line}`" for line in lines[:4]) + (" and others" if len(lines) > 4 else "")
     text = f"The inputs did not reach {shown}: the port of that comes from a run that was made to take it."
     if held:
@@ -128,15 +130,35 @@ def trials(program: Program, made: Made, inputs: Inputs, facts: Facts) -> list[N
     return [Note(kind="tried", text=text)]
 
 
-def call_again(program: Program, inputs: Inputs) -> Run:
-    """NumPy's run of a program on copies."""
-    return call_on_copies(program.main.function, program.main.function, inputs)
+def others(program: Program, made: Made, inputs: Inputs, again: Again) -> int:
+    """On how many other sets of inputs, on which NumPy's code runs, the port agrees.
+
+    Raises:
+        CannotPort: it differs on one.
+    """
+    held = 0
+    for other in varied(inputs):
+        whole = (program.bound_args + other[0], {**program.bound_kwargs, **other[1]})
+        try:
+            numpy = again(whole)
+        except Exception:  # noqa: BLE001 the user's function may raise anything on other inputs
+            continue
+        proof(program, made, other, numpy, again, whole)
+        held += 1
+    return held
+
+
+def called_again(program: Program, facts: Facts) -> Again:
+    """NumPy's run of a program on copies of some inputs; it raises where they send it round for ever."""
+    main, run = program.main.function, ends(program, facts)
+    return lambda inputs: run(lambda watched: call_on_copies(watched, main, inputs))
 
 
 def ask(program: Program, inputs: Inputs) -> Run:
     """NumPy's run on inputs of the port's, with what a partial or a bound method supplies."""
     args, kwargs = jax.tree.map(as_numpy, inputs)
-    return call_again(program, (program.bound_args + args, {**program.bound_kwargs, **kwargs}))
+    whole = (program.bound_args + args, {**program.bound_kwargs, **kwargs})
+    return call_on_copies(program.main.function, program.main.function, whole)
 
 
 def cannot_run(program: Program, error: Exception) -> CannotPort:

@@ -75,6 +75,12 @@ class Statements(Subscripts):
             if known and read(held.value.condition()) & changed:  # type: ignore[union-attr] # known says so
                 env[name] = Held(static=False, value=LOST)
 
+    def refuse_masked(self, names: list[str], env: Env) -> None:
+        """What leaves a function of the port is whole: a mask would be left behind."""
+        for name in names:
+            if name in env and env[name].value is not None:
+                raise self.varying(load(name))
+
     def statement(self, node: ast.stmt, env: Env) -> list[ast.stmt]:
         """A lowered statement."""
         handler = getattr(self, f"_{type(node).__name__.lower()}", None)
@@ -123,7 +129,7 @@ class Statements(Subscripts):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             return False
         path = dotted(node.func)
-        return path is None or path[0] not in self.locals or len(path) > 2
+        return path is None or path[0] not in self.names.taken_locals or len(path) > 2
 
     def _grows(self, node: ast.expr) -> bool:
         """Whether a method changes a list or another container."""

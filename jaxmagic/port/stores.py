@@ -45,6 +45,8 @@ class Stores(Statements):
                 raise self.varying(old)
             return self._whole(base, fact, value.node, old)
         index = self.index(target, env)
+        if any(not each.is_plain for each in index.values):
+            return self._put_selected(target, base, index, value, old, fact)
         if index.mask is not None:
             return self._put_mask(base, index, value, old, fact)
         if index.windows:
@@ -118,6 +120,31 @@ class Stores(Statements):
                 "Compute it for all elements and choose with `np.where`.",
             )
         return call("jnp.where", condition, self._as_dtype(base, fact, value.node, old), base)
+
+    def _put_selected(
+        self, target: ast.Subscript, base: ast.Name, index: Index, value: Value, old: ast.expr, fact: Fact
+    ) -> ast.expr:
+        """`x[places[mask]] = value`: what does not count is out of bounds, and dropped."""
+        selected = self.selected(index)
+        scalar = self.fact(old).is_scalar or isinstance(old, ast.Constant) or value.ndim == 0
+        if selected is None or not (scalar if value.is_plain else self._is_selected_alike(value, selected)):
+            raise self.varying(target)
+        rest = index.rest()
+        i = next(i for i, each in enumerate(index.values) if not each.is_plain)
+        if not _is_wide(self.fact(index.parts[i])):
+            raise self.varying(index.parts[i])
+        size = ast.Subscript(ast.Attribute(copy.copy(base), "shape", ast.Load()), ast.Constant(i), ast.Load())
+        rest[i] = call("jnp.where", selected.condition(), rest[i], size)
+        new = at_set(base, as_slice(rest), self._as_dtype(base, fact, value.node, old))
+        assert isinstance(new, ast.Call)
+        new.keywords = [ast.keyword("mode", ast.Constant("drop"))]
+        return new
+
+    def _is_selected_alike(self, value: Value, selected: Value) -> bool:
+        """Whether the same elements of a value count, along its first axis."""
+        if value.mask is None or selected.mask is None:
+            return value.key() == selected.key()
+        return ast.unparse(value.mask) == ast.unparse(beside(selected.mask, (value.ndim or 1) - 1))
 
     def _put_window(
         self, target: ast.Subscript, base: ast.Name, index: Index, value: Value, old: ast.expr
@@ -209,6 +236,12 @@ def _is_all_of(node: ast.expr, name: str) -> bool:
     if isinstance(node, ast.Subscript):
         return is_whole(node.slice) and _is_all_of(node.value, name)
     return isinstance(node, ast.Name) and node.id == name
+
+
+def _is_wide(fact: Fact) -> bool:
+    """Whether whole numbers can say any place of an array, and the one past its end."""
+    dtypes = [np.dtype(form.dtype) for form in fact.forms if form.dtype]
+    return bool(dtypes) and all(each.kind in "iu" and each.itemsize >= 4 for each in dtypes)
 
 
 def _constant_kind(node: ast.expr) -> str:

@@ -40,19 +40,30 @@ class Subscripts(Calls):
             new.slice = as_slice(index.rest())
         gathered = next((v for v in index.values if not v.is_plain), None)
         if gathered is not None:
-            return self._gathered(node, new, index, gathered)
+            return self._gathered(node, new, index)
         return Value(node=new, axes=index.axes, ndim=self._ndim(node, index))
 
     def _ndim(self, node: ast.Subscript, index: Index) -> int | None:
         known = self.fact(node).ndim
         return known if known is not None else index.result_ndim
 
-    def _gathered(self, node: ast.Subscript, new: ast.Subscript, index: Index, gathered: Value) -> Value:
+    def _gathered(self, node: ast.Subscript, new: ast.Subscript, index: Index) -> Value:
         """`x[columns]` where only some of the columns count."""
-        if len(index.values) != 1 or gathered.ndim != 1 or len(index.parts) != 1:
+        selected = self.selected(index)
+        if selected is None:
             raise self.varying(node)
-        new.slice = gathered.node
-        return replace(gathered, node=new)
+        new.slice = as_slice(index.rest())
+        return replace(selected, node=new)
+
+    def selected(self, index: Index) -> Value | None:
+        """Which of the places that an index lists count, where it lists nothing but places."""
+        if len(index.values) != len(index.parts) or index.mask is not None:
+            return None
+        listed = [value for value in index.values if not value.is_plain]
+        one = len({repr(value.key()) for value in listed}) == 1
+        lists = all(value.ndim == 1 if not value.is_plain else value.ndim == 0 for value in index.values)
+        whole = index.ndim == len(index.parts) or len(index.parts) == 1
+        return listed[0] if one and lists and whole else None
 
     def _masked(self, node: ast.Subscript, base: Value, index: Index) -> Value:
         """`x[mask]`: the whole of `x`, of which the masked elements count."""
