@@ -13,7 +13,7 @@ import pytest
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import port
 from jaxmagic.port.prove import Run, compare
-from tests import port_kernels, port_scripts  # noqa: F401 more rows
+from tests import port_kernels, port_lists, port_scripts  # noqa: F401 more rows
 
 
 def run_numpy(function, args):

@@ -16,12 +16,13 @@ from jaxmagic.port.nodes import assign, like, load, loaded, store
 
 
 class Caller(Protocol):
-    """The unit that calls: its names, and which helpers change which arguments and return a value."""
+    """The unit that calls: its names, and which helpers change which arguments and return a value, or one."""
 
     unit: Unit
     names: Names
     mutated: dict[Unit, tuple[str, ...]]
     returns: dict[Unit, bool]
+    same: dict[Unit, str | None]
 
 
 class Ahead(ast.NodeTransformer):
@@ -92,7 +93,9 @@ class Ahead(ast.NodeTransformer):
         if self.caller.returns[callee]:
             name = self.caller.names.new("result")
             results.insert(0, store(name))
-            value = gone if whole else loaded(name, call)
+            same = self.caller.same[callee]
+            held = names[changes.index(same)] if same in changes else name
+            value = gone if whole else ast.copy_location(loaded(held, call), call)
         target: ast.expr = results[0] if len(results) == 1 else ast.Tuple(results, ast.Store())
         changed = like(ast.Assign([target], call), self.node)
         changed.stores = frozenset(names)

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from jaxmagic.port.ahead import Ahead
 from jaxmagic.port.changes import Changes
 from jaxmagic.port.collect import Unit
+from jaxmagic.port.elements import Elements
 from jaxmagic.port.flow import blocks, parts
 from jaxmagic.port.fresh import Names
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.nests import Nest
-from jaxmagic.port.nodes import assign, like, load, loaded, put, store
+from jaxmagic.port.nodes import assign, like, load, loaded, made, put, store
 from jaxmagic.port.observe import Facts
 
 # Attributes and methods of arrays that look at the same memory.
@@ -47,12 +48,14 @@ class Desugar:
         names: Names,
         mutated: dict[Unit, tuple[str, ...]],
         returns: dict[Unit, bool],
+        same: dict[Unit, str | None],
     ) -> None:
         self.unit = unit
         self.facts = facts
         self.names = names
         self.mutated = mutated
         self.returns = returns
+        self.same = same
         self.changes = Changes(unit, facts)
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -120,6 +123,10 @@ class Desugar:
         """`a[i], b = value`: into names first."""
         if all(isinstance(part, ast.Name) for part in parts(target)):
             yield from self._hoisted(node)
+            if self._counts(node.value):  # in JAX they are real numbers
+                counts = parts(target)[0].id  # type: ignore[attr-defined]
+                whole = ast.Call(ast.Attribute(load(counts), "astype", ast.Load()), [load("int")], [])
+                yield made(ast.Assign([store(counts)], whole))
             return
         values = (
             node.value.elts
@@ -133,6 +140,22 @@ class Desugar:
             if not isinstance(part, ast.Name):
                 source = loaded(name, value) if value is not None else load(name)
                 yield from self._assign(like(ast.Assign([part], source), node))
+
+    def _counts(self, value: ast.expr) -> bool:
+        """Whether a value is that of a histogram without weights: whole numbers and edges."""
+        if not isinstance(value, ast.Call) or len(value.args) > 3:
+            return False
+        known = numpy_name(self.unit, value.func) == "numpy.histogram"
+        return known and not any(k.arg in (None, "weights", "density") for k in value.keywords)
+
+    def _return(self, node: ast.Return) -> Iterator[ast.stmt]:
+        if node.value is None or not self._counts(node.value):
+            yield from self._hoisted(node)
+            return
+        names = [self.names.new("counts"), self.names.new("edges")]
+        target = ast.Tuple([store(name) for name in names], ast.Store())
+        yield from self._unpacked(made(ast.Assign([target], node.value)), target)
+        yield like(ast.Return(ast.Tuple([load(name) for name in names], ast.Load())), node)
 
     def _augassign(self, node: ast.AugAssign) -> Iterator[ast.stmt]:
         """`x += v`: arrays change in place, numbers are bound anew."""
@@ -221,12 +244,21 @@ class Desugar:
     # -- loops over the places of an array --
 
     def _for(self, node: ast.For) -> Iterator[ast.stmt]:
+        elements = Elements(self.unit, self.facts, self._watched(node), self.names.new)
+        if elements.lists:
+            yield from elements.rewritten(node)
+            return
         name = numpy_name(self.unit, node.iter.func) if isinstance(node.iter, ast.Call) else None
         if name not in ("numpy.ndindex", "numpy.ndenumerate"):
             yield node
             return
         assert isinstance(node.iter, ast.Call)
         yield from Nest(self.unit, self.facts, self.names.new, node, node.iter).loops()
+
+    def _watched(self, node: ast.For) -> ast.For:
+        """A loop as the user wrote it."""
+        every = (n for n in ast.walk(self.unit.node) if isinstance(n, ast.For))
+        return next((n for n in every if n.key == node.key), node)  # type: ignore[attr-defined]
 
     # -- calls that change an array --
 
@@ -276,9 +308,17 @@ class Desugar:
             return
         node = Ahead(self, node, before).visit(node)
         yield from before
+        if before and isinstance(node, ast.Assign) and _is_itself(node):
+            return
         if not (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
             and getattr(node.value, "gone", False)
         ):
             yield node
+
+
+def _is_itself(node: ast.Assign) -> bool:
+    """Whether a statement is `x = x`."""
+    target = node.targets[0]
+    return isinstance(target, ast.Name) and isinstance(node.value, ast.Name) and target.id == node.value.id

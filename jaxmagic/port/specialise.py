@@ -38,6 +38,7 @@ class Plain:
         mutated: parameters whose arrays it changes, in order.
         returns: whether it returns a value of its own.
         gives: parameters whose memory it may return.
+        same: the parameter whose very array it returns, on every way.
     """
 
     body: list[ast.stmt]
@@ -45,6 +46,7 @@ class Plain:
     mutated: tuple[str, ...]
     returns: bool
     gives: frozenset[str]
+    same: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,8 @@ def plain_units(program: Program, facts: Facts) -> dict[Unit, Plain]:
         mutated = {other: plain.mutated for other, plain in done.items()}
         returning = {other: plain.returns for other, plain in done.items()}
         giving = {other: plain.gives for other, plain in done.items()}
-        done[unit] = _plain(unit, facts, mutated, returning, giving)
+        same = {other: plain.same for other, plain in done.items()}
+        done[unit] = _plain(unit, facts, mutated, returning, giving, same)
     return done
 
 
@@ -93,16 +96,17 @@ def _plain(
     mutated: dict[Unit, tuple[str, ...]],
     returning: dict[Unit, bool],
     giving: dict[Unit, frozenset[str]],
+    same: dict[Unit, str | None],
 ) -> Plain:
     names = Names(unit)
     arguments = unit.node.args
     parameters = [a.arg for a in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
     returns = any(isinstance(n, ast.Return) and not _is_none(n.value) for n in ast.walk(unit.node))
-    body = Desugar(unit, facts, names, mutated, returning).block(copy.deepcopy(unit.node).body)
+    body = Desugar(unit, facts, names, mutated, returning, same).block(copy.deepcopy(unit.node).body)
     body = Iterables(unit, facts, names).block(body)
     body = Chains(unit, facts, names).taken_apart(body)
     body = Exits(unit, names).block(body)
-    views = Views(unit, facts, body, frozenset(parameters), names, giving)
+    views = Views(unit, facts, body, frozenset(parameters), names, giving, same)
     body = Sums(unit, facts, views.body).visit(ast.Module(views.body, [])).body
     body = Promote(unit, facts, names).block(body, {})
     body = [Scaled(unit, facts).visit(node) for node in body]
@@ -115,7 +119,24 @@ def _plain(
         mutated=changed,
         returns=returns,
         gives=views.given,
+        same=_returned_parameter(unit, facts, parameters),
     )
+
+
+def _returned_parameter(unit: Unit, facts: Facts, parameters: list[str]) -> str | None:
+    """The parameter whose very array a unit returns, on every way through it."""
+    inside = [
+        n for n in ast.walk(unit.node) if isinstance(n, ast.FunctionDef | ast.Lambda) and n is not unit.node
+    ]
+    ends = [n.value for n in ast.walk(unit.node) if isinstance(n, ast.Return)]
+    named = {end.id if isinstance(end, ast.Name) else "" for end in ends}
+    name = next(iter(named)) if len(named) == 1 else ""
+    if inside or name not in parameters or not isinstance(unit.node.body[-1], ast.Return):
+        return None
+    updates = [n for n in ast.walk(unit.node) if isinstance(n, ast.AugAssign)]
+    in_place = [n.target for n in updates if facts.touched(unit, n, name).is_array]
+    bound = (n for n in ast.walk(unit.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    return None if any(n.id == name and n not in in_place for n in bound) else name
 
 
 def _is_none(value: ast.expr | None) -> bool:

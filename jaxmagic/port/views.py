@@ -11,7 +11,7 @@ import ast
 import copy
 from collections.abc import Iterator, Mapping
 
-from jaxmagic.port.collect import Unit, dotted, local_names
+from jaxmagic.port.collect import Unit, dotted
 from jaxmagic.port.flow import Liveness, blocks, bound, read
 from jaxmagic.port.fresh import Names
 from jaxmagic.port.instrument import GIVEN
@@ -54,14 +54,16 @@ class Views:
         parameters: frozenset[str],
         names: Names,
         gives: Mapping[Unit, frozenset[str]],
+        same: Mapping[Unit, str | None],
     ) -> None:
         self.unit = unit
         self.facts = facts
         self.names = names
         self.parameters = parameters
-        self.own = local_names(unit.function)
+        self.own = unit.locals
         self.changed: set[str] = set()
         self.gives = gives
+        self.same = same
         self.given: frozenset[str] = frozenset()
         self.unknown: dict[str, ast.expr] = {}
         self.live = Liveness(body, parameters)
@@ -79,7 +81,7 @@ class Views:
             yield self._loop(node, views)
         else:
             yield node
-            for name in stores(node):
+            for name in stores(node) - getattr(node, "own", frozenset()):
                 self._be_sure(node, name, views)
                 self._note(name, views)
                 yield from self._follow(node, name, views)
@@ -263,6 +265,10 @@ class Views:
     def _call_view(self, value: ast.expr) -> View | None:
         if not isinstance(value, ast.Call):
             return None
+        callee = self.unit.helpers.get(".".join(dotted(value.func) or ()))
+        if callee is not None:  # one that gives an argument back
+            given = _handed(value, callee).get(self.same[callee] or "")
+            return View(given.id, given, "name") if isinstance(given, ast.Name) else None
         name = numpy_name(self.unit, value.func)
         if (
             name
