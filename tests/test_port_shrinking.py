@@ -10,7 +10,7 @@ import pytest
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import port
 from jaxmagic.port.prove import compare
-from tests.port_shrinking import NOT_UNDER_JIT, UNDER_JIT, escape_times
+from tests.port_shrinking import NOT_UNDER_JIT, UNDER_JIT, escape_times, sieve_by_the_first
 from tests.test_port_kernels import run_numpy, run_port
 
 
@@ -70,3 +70,34 @@ def test_masked_places_are_masked_on_other_inputs_too():
     args = [x, at, np.array([True, False, True])]
     assert "eager" not in [note.kind for note in made.notes]
     assert compare(run_numpy(stored_where, args), run_port(made, args)) == ()
+
+
+def test_a_port_that_would_be_compiled_for_hundreds_of_sizes_is_refused():
+    with pytest.raises(CannotPort, match=r"size|depend"):
+        port(sieve_by_the_first, np.arange(2, 2000))
+
+
+def first_elements(x, n):
+    for _ in range(n):
+        x = x[x > 0]
+    return x[0]
+
+
+def branch_that_drops(x, drop):
+    if drop.sum() > 0:
+        x = x[x > drop[0]]
+    return x.sum()
+
+
+@pytest.mark.parametrize("function", [first_elements, branch_that_drops])
+def test_masks_that_leave_nothing_out_at_first_are_not_lost(function):
+    """A port made on inputs of which every element counts has to be right on others, or not be."""
+    first = [np.ones(4), 2] if function is first_elements else [np.ones(4), np.zeros(2)]
+    second = [np.array([-1.0, 2.0, 3.0, -4.0]), first[1]]
+    if function is branch_that_drops:
+        second[1] = np.array([0.5, 1.0])
+    try:
+        made = port(function, *copy.deepcopy(first))
+    except CannotPort:
+        return
+    assert compare(run_numpy(function, second), run_port(made, second)) == ()

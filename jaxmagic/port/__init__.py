@@ -3,7 +3,8 @@
 `port(fn, *args)` reads the source of `fn` and of its helpers, runs it once on copies of the inputs
 to see what its values are, writes it as JAX in the user's own layout, and runs both to compare
 them. One pass a file: collect, observe, desugar, what makes loops fast (promote, sums, scaled, rows;
-independent, mapped and segments while deciding), decide, emit, layout (print), prove.
+independent, mapped and segments while deciding), decide, emit, layout (print), prove. Where sizes
+depend on data, loops that drop elements are rewritten first (shrinking), and watched again.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Iterables:
         """Names that the body binds, and those whose memory it was seen changing, or may change."""
         found = set(assigned(node.body))
         for inner in _statements(node.body):
-            for name in stores(inner):
+            for name in stores(inner) - getattr(inner, "own", frozenset()):
                 others = self.facts.sharing(self.unit, inner, name)
                 found |= read(node.iter) if others is None else others
         return frozenset(found)

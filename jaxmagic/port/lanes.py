@@ -317,26 +317,24 @@ class Lanes:
         parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         wide = [(part, None) if isinstance(part, ast.Slice) else self.wide(part) for part in parts]
         lanes = [lane for _, lane in wide if lane is not None]
-        whole = [
-            self.facts.of(self.unit, p).kind in ("i", "u") for p, (_, w) in zip(parts, wide, strict=True) if w
-        ]
-        if not lanes:
+        one = len({lane.key for lane in lanes}) == 1 and lanes[0].ndim == 1
+        if not one or not self._is_list_of_places(parts, [lane is not None for _, lane in wide]):
             return self._with(node, {("value", None): base, ("slice", None): self.plain(node.slice)}), None
-        ends = [i for i, (_, lane) in enumerate(wide) if lane is not None]
-        fits = all(
-            lane is not None or (i > ends[-1] and is_full(part)) or self._is_point(part)
-            for i, (part, (_, lane)) in enumerate(zip(parts, wide, strict=True))
+        index = wide[0][0]
+        if len(parts) > 1:
+            index = self._with(node.slice, {("elts", i): new for i, (new, _) in enumerate(wide)})
+        new = self._with(node, {("value", None): base, ("slice", None): index})
+        return new, Lane(self._ndim(node), lanes[0].chosen)
+
+    def _is_list_of_places(self, parts: list[ast.expr], lanes: list[bool]) -> bool:
+        """Whether an index has a place for each element, whole axes after that apart."""
+        last = max(i for i, lane in enumerate(lanes) if lane)
+        return all(
+            self.facts.of(self.unit, part).kind in ("i", "u")
+            if lane
+            else self._is_point(part) or (i > last and is_full(part))
+            for i, (part, lane) in enumerate(zip(parts, lanes, strict=True))
         )
-        if len({lane.key for lane in lanes}) == 1 and lanes[0].ndim == 1 and all(whole) and fits:
-            news = [new for new, _ in wide]
-            index = (
-                self._with(node.slice, {("elts", i): n for i, n in enumerate(news)})
-                if len(parts) > 1
-                else news[0]
-            )
-            new = self._with(node, {("value", None): base, ("slice", None): index})
-            return new, Lane(self._ndim(node), lanes[0].chosen)
-        return self._with(node, {("value", None): base, ("slice", None): self.plain(node.slice)}), None
 
     def _call(self, node: ast.Call) -> Wide:
         path = ".".join(dotted(node.func) or ())

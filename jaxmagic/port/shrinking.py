@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import copy
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,11 +18,11 @@ from jaxmagic.port.collect import Program, Unit, object_of
 from jaxmagic.port.exits import always_leaves
 from jaxmagic.port.flow import Liveness, assigned, parts, read
 from jaxmagic.port.fresh import Names
-from jaxmagic.port.lanes import NEVER, Lane, Lanes, UnfitError
-from jaxmagic.port.names import numpy_name
+from jaxmagic.port.lane_stores import LaneStores
+from jaxmagic.port.lanes import NEVER, Lane, UnfitError
 from jaxmagic.port.nodes import like, load, made, store
 from jaxmagic.port.observe import Facts
-from jaxmagic.port.unshared import is_alone, is_new, pairs_of
+from jaxmagic.port.unshared import is_new, pairs_of
 
 State = dict[str, str]
 
@@ -103,7 +102,7 @@ class _Bound:
         return not self.narrows and isinstance(self.new, ast.Name) and self.new.id == self.name
 
 
-class Shrinking(Lanes):
+class Shrinking(LaneStores):
     """Rewrites the statements of one unit."""
 
     def __init__(self, unit: Unit, facts: Facts, alive: str, numpy: str) -> None:
@@ -164,7 +163,7 @@ class Shrinking(Lanes):
             if read(node.iter) & self.status.keys() and not _is_range(node.iter):
                 raise UnfitError
             new.iter = self.plain(node.iter)  # type: ignore[union-attr]
-            self._bind(part.id for part in parts(node.target) if isinstance(part, ast.Name))
+            self.bind(part.id for part in parts(node.target) if isinstance(part, ast.Name))
         self.loops.append(around)
         new.body = self.block(node.body) or [made(ast.Pass())]
         self.loops.pop()
@@ -230,15 +229,6 @@ class Shrinking(Lanes):
 
     # -- names --
 
-    def _bind(self, names: Iterable[str], kind: str = "") -> None:
-        """Names that mean something new, and what."""
-        for name in names:
-            self.status.pop(name, None)
-            if kind:
-                self.status[name] = kind
-            mask, stale = self.since
-            self.since = NEVER if mask is None or name in read(mask) else (mask, stale - {name})
-
     def _narrow(self, names: frozenset[str], mask: ast.expr, node: ast.stmt) -> ast.stmt:
         """`alive = alive & mask`: of every other array, more elements are left over."""
         stale = frozenset(name for name, kind in self.status.items() if kind == "lane") - names
@@ -249,15 +239,6 @@ class Shrinking(Lanes):
         new: ast.stmt = like(ast.Assign([store(self.alive)], both), node)
         return new
 
-    def _change(self, node: ast.stmt, name: str) -> None:
-        """An array that changes in place has to be nobody else's, there and wherever it is bound."""
-        seen = self.facts.aliases.get((self.unit.name, getattr(node, "key", -1)), {})
-        if self.status.get(name) != "lane" or seen.get(name) != frozenset():
-            raise UnfitError
-        if not is_alone(self.unit, self.facts, name):
-            raise UnfitError
-        self._bind([name], "lane")
-
     # -- statements --
 
     def _assign_statement(self, node: ast.Assign) -> list[ast.stmt]:
@@ -265,7 +246,7 @@ class Shrinking(Lanes):
         if len(node.targets) > 1:
             raise UnfitError
         if isinstance(target, ast.Subscript):
-            return [self._put(node, target)]
+            return [self.put(node, target)]
         pairs = pairs_of(node)
         if not all(isinstance(part, ast.Name) for part, _ in pairs):
             return self._unpacked(node, target)
@@ -280,7 +261,7 @@ class Shrinking(Lanes):
             self._packed(each.new, each.lane) if each.narrows and each.lane else each.new for each in bound
         ]
         for each in bound:
-            self._bind([each.name], "lane" if each.lane is not None and not each.narrows else "")
+            self.bind([each.name], "lane" if each.lane is not None and not each.narrows else "")
         if all(each.is_itself for each in bound):
             return []
         value = values[0]
@@ -323,107 +304,8 @@ class Shrinking(Lanes):
         ):
             raise UnfitError
         new: ast.stmt = like(ast.Assign(node.targets, self.plain(node.value)), node)
-        self._bind(part.id for part in names)  # type: ignore[attr-defined]
+        self.bind(part.id for part in names)  # type: ignore[attr-defined]
         return [new]
-
-    def _put(self, node: ast.Assign | ast.AugAssign, target: ast.Subscript) -> ast.stmt:
-        """`x[index] = value`, or `+=`."""
-        new, stored = copy.copy(node), copy.copy(target)
-        if isinstance(target.value, ast.Name) and target.value.id in self.status:
-            self._change(node, target.value.id)
-            stored.slice, new.value = self._into_lane(target, node.value)
-        else:
-            stored.value = self.plain(target.value)
-            if stored.value is not target.value and read(target.value) & self.status.keys():
-                raise UnfitError
-            stored.slice, new.value = self.plain(target.slice), self.plain(node.value)
-        if isinstance(new, ast.Assign):
-            new.targets = [stored]
-        else:
-            new.target = stored
-        return new
-
-    def _into_lane(self, target: ast.Subscript, value: ast.expr) -> tuple[ast.expr, ast.expr]:
-        """The index and the value of a store into an array of the full size."""
-        new, lane = self.wide(value)
-        if self.is_along(target):
-            index = target.slice.elts if isinstance(target.slice, ast.Tuple) else [target.slice]
-            points = sum(self._is_point(part) and not _is_none(part) for part in index)
-            ndim = self._ndim(target.value) - points
-            fits = lane.chosen is None and lane.ndim == ndim if lane else self._spreads(value, 1)
-            if fits and ast.unparse(target.slice) != "...":
-                return target.slice, new
-            raise UnfitError
-        mask = self.mask_of(target.slice)
-        if mask is None or (lane is None and not self._spreads(value, 1)):
-            raise UnfitError
-        if lane is None:
-            return mask, new
-        if lane.key != (self._ndim(target.value), ast.unparse(mask)):
-            raise UnfitError
-        return mask, ast.Subscript(new, copy.deepcopy(mask), ast.Load())
-
-    def _augassign_statement(self, node: ast.AugAssign) -> list[ast.stmt]:
-        if isinstance(node.target, ast.Subscript):
-            return [self._put(node, node.target)]
-        new = copy.copy(node)
-        if not isinstance(node.target, ast.Name):
-            raise UnfitError
-        if node.target.id not in self.status:
-            new.value = self.plain(node.value)
-            return [new]
-        fact = self.facts.touched(self.unit, node, node.target.id)
-        new.value, lane = self.wide(node.value)
-        fits = (
-            lane.chosen is None and lane.ndim == fact.ndim
-            if lane
-            else self._spreads(node.value, fact.ndim or 0)
-        )
-        if not fits or isinstance(node.op, ast.MatMult):
-            raise UnfitError
-        self._change(node, node.target.id)
-        return [new]
-
-    def _expr_statement(self, node: ast.Expr) -> list[ast.stmt]:
-        call, new = node.value, copy.copy(node)
-        if not isinstance(call, ast.Call):
-            raise UnfitError
-        name = numpy_name(self.unit, call.func) or ""
-        if isinstance(object_of(self.unit, call.func), np.ufunc):
-            new.value = self._ufunc_into(node, call)
-        elif name.endswith(".at") and not read(call.args[0]) & self.status.keys():
-            new.value = self._with(call, {("args", i): self.plain(a) for i, a in enumerate(call.args)})
-        elif isinstance(call.func, ast.Attribute) and call.func.attr == "append" and not call.keywords:
-            if not all(is_new(self.unit, self.facts, argument) for argument in call.args):
-                raise UnfitError
-            new.value = self._with(call, {("args", i): self.plain(a) for i, a in enumerate(call.args)})
-        else:
-            raise UnfitError
-        return [new]
-
-    def _ufunc_into(self, node: ast.Expr, call: ast.Call) -> ast.expr:
-        """`np.multiply(x, x, x)` or `np.multiply(x, x, out=x)`."""
-        ufunc: np.ufunc = object_of(self.unit, call.func)
-        bare = copy.copy(call)
-        bare.args, rest = call.args[: ufunc.nin], call.args[ufunc.nin :]
-        bare.keywords = [k for k in call.keywords if k.arg != "out"]
-        out = next(iter([*rest, *(k.value for k in call.keywords if k.arg == "out")]), None)
-        if not isinstance(out, ast.Name):
-            raise UnfitError
-        new, lane = self.wide(bare)
-        fits = (
-            lane is not None
-            and lane.chosen is None
-            and lane.ndim == self.facts.touched(self.unit, node, out.id).ndim
-        )
-        if not fits or not isinstance(new, ast.Call):
-            raise UnfitError
-        self._change(node, out.id)
-        if rest:
-            new.args = [*new.args, out]
-        else:
-            new.keywords = [*new.keywords, ast.keyword("out", out)]
-        return new
 
     def _return_statement(self, node: ast.Return) -> list[ast.stmt]:
         new = copy.copy(node)
@@ -448,8 +330,3 @@ def _joined(states: list[State]) -> State:
 
 def _is_range(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range"
-
-
-def _is_none(node: ast.expr) -> bool:
-    new = isinstance(node, ast.Attribute) and node.attr == "newaxis"
-    return new or (isinstance(node, ast.Constant) and node.value is None)
