@@ -37,7 +37,6 @@ class Evidence:
         constants: the arrays that it holds.
         given: the inputs.
         steps: the program's equations.
-        costs: what it costs.
         codes: the user's functions involved.
         function: the user's function.
         made_static: inputs that had to become Python values.
@@ -48,16 +47,21 @@ class Evidence:
     constants: Sequence[Any]
     given: Inputs
     steps: Sequence[Step]
-    costs: Costs
     codes: Sequence[types.CodeType]
     function: Any
     made_static: Sequence[str]
     caught: Sequence[warnings.WarningMessage]
 
 
-def notes(evidence: Evidence) -> tuple[Note, ...]:
-    """Every note, each once."""
+def of_program(evidence: Evidence) -> tuple[Note, ...]:
+    """Every note but those on costs, each once."""
     found = (note for ask in QUESTIONS for note in ask(evidence))
+    return tuple(dict.fromkeys(found))
+
+
+def of_costs(costs: Costs) -> tuple[Note, ...]:
+    """What is to be said of the costs."""
+    found = (note for ask in ABOUT_COSTS for note in ask(costs))
     return tuple(dict.fromkeys(found))
 
 
@@ -231,9 +235,9 @@ CALLBACKS = {
 # -- costs -----------------------------------------------------------------------------------------
 
 
-def endless_loops(evidence: Evidence) -> Iterator[Note]:
+def endless_loops(costs: Costs) -> Iterator[Note]:
     """Loops whose number of turns is known only when they run."""
-    for span in evidence.costs.endless:
+    for span in costs.endless:
         yield Note(
             kind="unknown loop",
             text="How often this loop turns is not known before it runs: its cost is told for one turn.",
@@ -241,10 +245,10 @@ def endless_loops(evidence: Evidence) -> Iterator[Note]:
         )
 
 
-def branches(evidence: Evidence) -> Iterator[Note]:
+def branches(costs: Costs) -> Iterator[Note]:
     """Conditions, of whose branches one runs."""
-    for span, costs in evidence.costs.branches.items():
-        figures = [cost.flops for cost in costs]
+    for span, ways in costs.branches.items():
+        figures = [cost.flops for cost in ways]
         if len(set(figures)) > 1:
             told = ["unknown" if one is None else f"{one:,.0f} flop" for one in figures]
             yield Note(
@@ -254,15 +258,15 @@ def branches(evidence: Evidence) -> Iterator[Note]:
             )
 
 
-def custom_calls(evidence: Evidence) -> Iterator[Note]:
+def custom_calls(costs: Costs) -> Iterator[Note]:
     """Calls of code that XLA does not see into."""
-    if evidence.costs.textbook:
-        named = ", ".join(f"`{target}`" for target in evidence.costs.textbook)
+    if costs.textbook:
+        named = ", ".join(f"`{target}`" for target in costs.textbook)
         yield Note(kind="textbook cost", text=f"The cost of {named} is the textbook's, not XLA's.")
-    if evidence.costs.refused:
-        text = f"JAX cannot lower this program, so its cost is unknown: {evidence.costs.refused}"
+    if costs.refused:
+        text = f"JAX cannot lower this program, so its cost is unknown: {costs.refused}"
         yield Note(kind="not lowered", text=text)
-    for target, span in evidence.costs.unknown.items():
+    for target, span in costs.unknown.items():
         if "callback" not in target:
             yield Note(kind="unknown cost", text=f"The cost of `{target}` is unknown.", span=span)
 
@@ -299,8 +303,6 @@ QUESTIONS: tuple[Callable[[Evidence], Iterator[Note]], ...] = (
     unused_inputs,
     unrolled_loops,
     callbacks,
-    endless_loops,
-    branches,
-    custom_calls,
     python_warnings,
 )
+ABOUT_COSTS: tuple[Callable[[Costs], Iterator[Note]], ...] = (endless_loops, branches, custom_calls)

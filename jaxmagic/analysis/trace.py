@@ -106,58 +106,76 @@ def _read(
     walked = program.walk(jaxpr, places, _home(target))
     lowered = stages.later(target, functools.partial(stages.lower, traced.stage, walked, target.name))
     ready = stages.later(target, lambda: stages.compiled_and_timed(lowered.get()))
-    timing = _timing(lowered, ready, walked, jaxpr, given) if time else None
-    codes = _codes(target, places)
-    listing = sources.listings(codes, (), target.labels)
     listed = stages.listed(jaxpr, walked)
+    codes, constants = _codes(target, places), program.constants(jaxpr)
     outputs = _outputs(traced, given, grad=grad)
-    paths, names = _paths(given), [one.name for one in outputs]
-    shown = stages.stages(listed.whole, lowered, ready, walked, jaxpr, paths, names)
-    kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
-    held = Lazy(functools.partial(peaks.measure, peaks.device()))
-    constants = program.constants(jaxpr)
+    paths, names = [leaf.path for leaf in given.traced], [one.name for one in outputs]
+    bare = Trace(
+        name=target.name,
+        inputs=_values(paths, jaxpr.in_avals),
+        outputs=outputs,
+        equations=listed.equations,
+        lines=(),
+        timing=_timing(lowered, ready, walked, jaxpr, given) if time else None,
+        sources=sources.listings(codes, (), target.labels),
+        flops=None,
+        bytes=None,
+        transcendentals=None,
+        trace_seconds=seconds,
+        device=devices.current(),
+        notes=notes.of_program(_evidence(target, given, jaxpr, constants, walked, codes, caught)),
+        gradient=grad,
+        peaks=Lazy(functools.partial(peaks.measure, peaks.device())),
+        captured=Lazy(lambda: program.of_arrays(constants)),
+        printed=Lazy(lambda: _fingerprint(jaxpr)),
+        stages=stages.stages(listed.whole, lowered, ready, walked, jaxpr, paths, names),
+        opening=listed.opening,
+    )
 
-    def told(spent: Costs, counted: Lazy[Trace] | None = None) -> Trace:
-        evidence = notes.Evidence(
-            jaxpr=jaxpr,
-            constants=constants,
-            given=given,
-            steps=walked.steps,
-            costs=spent,
-            codes=codes,
-            function=target.function,
-            made_static=[leaf.path for leaf in given.static if inputs.is_number(leaf.value)],
-            caught=caught,
-        )
-        return Trace(
-            name=target.name,
-            inputs=_values(paths, jaxpr.in_avals),
-            outputs=outputs,
-            equations=listed.equations,
-            lines=hotlines.timed(_lines(listing, spent, kept), timing),
-            timing=timing,
-            sources=listing,
-            flops=spent.total.flops,
-            bytes=spent.total.bytes,
-            transcendentals=spent.total.transcendentals,
-            trace_seconds=seconds,
-            device=devices.current(),
-            notes=notes.notes(evidence),
-            gradient=grad,
-            certain=_work(spent.certain) if spent.endless else None,
-            kept=sum(kept.values()) if kept is not None else None,
-            peaks=held,
-            captured=Lazy(lambda: program.of_arrays(constants)),
-            printed=Lazy(lambda: _fingerprint(jaxpr)),
-            stages=shown,
-            opening=listed.opening,
-            graph=_later(counted, lambda: _graph(walked, jaxpr, paths, listed.equations, spent)),
-            counted=counted,
-        )
+    def costing(spent: Costs) -> Trace:
+        return _costing(bare, spent, walked, lambda: _graph(walked, jaxpr, paths, listed.equations, spent))
 
     if patience is None or len(walked.steps) <= patience:
-        return told(_costs(lowered, walked))
-    return told(costs.uncounted(), Lazy(lambda: told(_costs(lowered, walked))))
+        return costing(_costs(lowered, walked))
+    counted = Lazy(lambda: costing(_costs(lowered, walked)))
+    return replace(costing(costs.uncounted()), counted=counted, graph=Lazy(lambda: _drawn(counted.get())))
+
+
+def _costing(bare: Trace, spent: Costs, walked: Walked, draw: Callable[[], Graph]) -> Trace:
+    """A trace with what its program costs."""
+    kept = passes.kept(walked) if passes.has_passes(walked.steps) else None
+    return replace(
+        bare,
+        lines=hotlines.timed(_lines(bare.sources, spent, kept), bare.timing),
+        flops=spent.total.flops,
+        bytes=spent.total.bytes,
+        transcendentals=spent.total.transcendentals,
+        notes=tuple(dict.fromkeys((*bare.notes, *notes.of_costs(spent)))),
+        certain=_work(spent.certain) if spent.endless else None,
+        kept=sum(kept.values()) if kept is not None else None,
+        graph=Lazy(draw),
+    )
+
+
+def _evidence(
+    target: Target,
+    given: Inputs,
+    jaxpr: Any,
+    constants: Sequence[Any],
+    walked: Walked,
+    codes: Sequence[types.CodeType],
+    caught: Sequence[warnings.WarningMessage],
+) -> notes.Evidence:
+    return notes.Evidence(
+        jaxpr=jaxpr,
+        constants=constants,
+        given=given,
+        steps=walked.steps,
+        codes=codes,
+        function=target.function,
+        made_static=[leaf.path for leaf in given.static if inputs.is_number(leaf.value)],
+        caught=caught,
+    )
 
 
 def _fingerprint(jaxpr: Any) -> Fingerprint:
@@ -165,14 +183,9 @@ def _fingerprint(jaxpr: Any) -> Fingerprint:
         return program.of_program(jaxpr)
 
 
-def _later(counted: Lazy[Trace] | None, draw: Callable[[], Graph]) -> Lazy[Graph]:
-    """The graph; where the costs are not counted, that of the trace that has them."""
-
-    def load() -> Graph:
-        drawn = counted.get().graph if counted is not None else None
-        return drawn.get() if drawn is not None else draw()
-
-    return Lazy(load)
+def _drawn(counted: Trace) -> Graph:
+    assert counted.graph is not None
+    return counted.graph.get()
 
 
 def _graph(
@@ -180,10 +193,6 @@ def _graph(
 ) -> Graph:
     told = [equation.text for equation in equations]
     return graph.graph(walked, jaxpr, names, told, spent.by_span)
-
-
-def _paths(given: Inputs) -> list[str]:
-    return [leaf.path for leaf in given.traced]
 
 
 @contextmanager
