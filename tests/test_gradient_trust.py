@@ -37,6 +37,7 @@ def test_a_right_slope_of_a_smooth_function_is_never_called_wrong(seed):
 @given(st.integers(0, 2**32))
 @example(702993)  # a slope of 6e-9 that rounding inside of the function swallows whole
 @example(1005574)  # steps so small that rounding makes a corner
+@example(20001168)  # swings that only one step is both small enough to see and large enough to tell
 @example(3001845)  # rounding that is the same at all the points that are near enough to be tried
 def test_nor_where_the_arithmetic_is_float32(seed):
     rng = np.random.default_rng(seed)

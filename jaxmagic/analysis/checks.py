@@ -218,14 +218,22 @@ def _judge_one(ladder: _Ladder, i: int, claim: float, precision: Precision, blur
         found = _verdict(claim, estimate, allowed, scale, least, good, precision)
     if kinked is not None and found.finding != "ok":  # the claim may be right before rounding makes corners
         return kinked
-    aliased = found.finding == "wrong" and _closer(claim, found.estimate, central)
+    finer = np.arange(len(h)) > np.flatnonzero(estimate == found.estimate).max(initial=0) + 1
+    aliased = found.finding == "wrong" and _closer(claim, found.estimate, central, noise / h, finer)
     return replace(found, finding="unsure") if aliased else found
 
 
-def _closer(claim: float, estimate: float, central: Floats) -> bool:
-    """Whether two neighbouring steps side with the claim: g swings faster than the others can see."""
-    sides = np.abs(central - claim) < 0.1 * np.abs(central - estimate)
-    return bool(np.any(sides[1:] & sides[:-1]))
+def _closer(
+    claim: float, estimate: float, central: Floats, blurred: Floats, finer: npt.NDArray[np.bool_]
+) -> bool:
+    """Whether g swings faster than the steps of the estimate can see.
+
+    Two neighbouring steps side with the claim; or a finer one strays towards it, by more than rounding does.
+    """
+    from_claim, from_estimate = np.abs(central - claim), np.abs(central - estimate)
+    sides = from_claim < 0.1 * from_estimate
+    strays = finer & (from_estimate > 2 * blurred) & (from_claim < from_estimate)
+    return bool(np.any(sides[1:] & sides[:-1]) or np.any(strays))
 
 
 def _still(claim: float, reach: float, center: float) -> Measured:
