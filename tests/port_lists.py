@@ -175,6 +175,13 @@ def given_back_at_times(x, fresh):
     return x
 
 
+@refused("handed over", vec())
+def a_view_under_the_same_name(x):
+    x = x[::-1]
+    x *= 2
+    return x.sum()
+
+
 # -- histograms -----------------------------------------------------------------------------------
 
 

@@ -153,7 +153,7 @@ class Views:
             ):
                 again = assign(other, copy.deepcopy(views[other].value), node)
                 yield again
-        self._refuse_exchanged(node, name, root)
+        self._refuse_exchanged(node, name, root, views.own)
         known = {*views.family(root), root}
         for other in sorted((seen or frozenset()) - known - stores(node)):
             if other in self.live.after[id(node)] and name in self.facts_names(node):
@@ -163,11 +163,11 @@ class Views:
                     f"Make one of them a copy: `{other} = {other}.copy()`.",
                 )
 
-    def _refuse_exchanged(self, node: ast.stmt, name: str, root: str) -> None:
+    def _refuse_exchanged(self, node: ast.stmt, name: str, root: str, own: frozenset[str]) -> None:
         """Refuse a change of the caller's array that this name is not known to look at."""
         seen = self.facts.aliases.get((self.unit.name, getattr(node, "key", -1)), {}).get(name, frozenset())
         given = sorted(other.removeprefix(GIVEN) for other in seen if other.startswith(GIVEN))
-        if given and root not in given:
+        if given and (root not in given or root in own):
             raise self.unit.refuse(
                 node,
                 f"`{name}` is the array that was handed over as `{given[0]}`, and is changed in place.",
