@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.port_programs import judged, program
+from tests.port_programs_more import more_program
 from tests.port_programs_wide import wide_program
 
 
@@ -42,4 +43,12 @@ def test_the_wider_grammar(number):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source = wide_program(random.Random(number).randrange)
+        assert not judged(source, number).startswith("DIFFERENT"), source
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_the_widest_grammar(number):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = more_program(random.Random(number).randrange)
         assert not judged(source, number).startswith("DIFFERENT"), source

@@ -6,7 +6,6 @@ import ast
 import functools
 import inspect
 import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -17,13 +16,14 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import obstacles
+from jaxmagic.port.assumed import assumptions, captures, has_indices, mixed
 from jaxmagic.port.bounds import Bounds
 from jaxmagic.port.branches import UNSEEN
 from jaxmagic.port.check import Misfit, misfits
 from jaxmagic.port.collect import Program, Unit, collect
 from jaxmagic.port.contexts import opened
 from jaxmagic.port.decide import Eager
-from jaxmagic.port.emit import Module, execute, module_of
+from jaxmagic.port.emit import execute, module_of
 from jaxmagic.port.explore import observe
 from jaxmagic.port.guard import guarded
 from jaxmagic.port.known import Decisions
@@ -51,8 +51,6 @@ _numbers = itertools.count(1)
 TRIES = 12
 # An eager port pays tens of microseconds for each operation: longer runs are refused.
 EAGER = 3000
-# Functions whose results show the order of equal elements, which NumPy does not promise.
-UNORDERED = re.compile(r"\b(argsort|argpartition|partition)\(")
 # Each operation on each new size is compiled anew, which takes tens of milliseconds.
 RESIZES = 200
 WHOLE = (
@@ -399,21 +397,6 @@ def static_parameters(function: Callable[..., Any], inputs: Inputs, decisions: D
     return tuple(name for name, value in given.items() if is_static_value(value) or name in decisions.static)
 
 
-def mixed(program: Program, lowered: Lowered, found: Misfit) -> tuple[str, ...]:
-    """Lines at which data decide what dtype NumPy gives, with the two."""
-    units = {unit.name: unit for unit in program.units}
-    places: set[tuple[Unit, int, str, str, str]] = {
-        *lowered.mixed,
-        *((units[unit], line, name, a, b) for unit, line, name, a, b in found.mixed),
-    }
-    differing = [place for place in places if place[3] and place[4] and place[3] != place[4]]
-    said = []
-    for unit, line, name, a, b in sorted(differing, key=lambda place: (place[0].name, *place[1:])):
-        text = unit.text.splitlines()[line - 1].strip()
-        said.append(f"`{name}` from `{text}` on ({a} or {b})" if name else f"`{text}` ({a} or {b})")
-    return tuple(said)
-
-
 def refuse_shapes(program: Program, found: Misfit) -> None:
     """Refuse a choice by data between arrays of different shapes.
 
@@ -426,59 +409,7 @@ def refuse_shapes(program: Program, found: Misfit) -> None:
         raise unit.refuse(ast.Pass(lineno=line, col_offset=0), text, "Give both ways arrays of one shape.")
 
 
-# -- what is said --
-
-
-def captures(module: Module) -> list[Note]:
-    """What the port takes from the user's namespace, as it was then."""
-    names = ", ".join(f"`{name}`" for name in module.taken)
-    text = f"The port keeps {names} as it was when the port was made."
-    return [Note(kind="captured", text=text)] if names else []
-
-
-def assumptions(made: Made) -> list[Note]:
-    """What the port takes for granted beyond the source."""
-    notes = []
-    if has_indices(made):
-        text = (
-            "Where an index is out of bounds NumPy raises. The port does so too where it is called as it is, "
-            "and looks first; compiled code does not: under jit it is taken that none is."
-        )
-        notes.append(Note(kind="bounds", text=text))
-    if made.lowered.takes_finite:
-        text = (
-            "What NumPy leaves out of a product of arrays is multiplied by zero: the port takes it that "
-            "no infinity or NaN is there."
-        )
-        notes.append(Note(kind="finite", text=text))
-    if made.lowered.sliced:
-        lines = ", ".join(f"`{line}`" for line in made.lowered.sliced)
-        text = f"Data move a slice at {lines}: it is taken to lie inside its array, where NumPy would cut it."
-        notes.append(Note(kind="slices", text=text))
-    if made.lowered.whole:
-        lines = ", ".join(f"`{line}`" for line in made.lowered.whole)
-        text = f"Python's own whole numbers have no limit, and the port's have 64 bits: {lines}."
-        notes.append(Note(kind="whole", text=text))
-    if made.lowered.unchecked:
-        lines = ", ".join(f"`{line}`" for line in made.lowered.unchecked)
-        text = f"Compiled code raises nothing: what is checked at {lines} is not checked by the port."
-        notes.append(Note(kind="unchecked", text=text))
-    if UNORDERED.search(made.module.source):
-        text = "Where elements are equal, NumPy's order of them is not promised: the port keeps theirs."
-        notes.append(Note(kind="order", text=text))
-    if made.mixed:
-        text = f"Data decide the dtype in NumPy, and the port always has the wider: {', '.join(made.mixed)}."
-        notes.append(Note(kind="mixed", text=text))
-    if not made.jitted:
-        notes.append(
-            Note(kind="eager", text="The port runs on JAX, but not under jit: sizes in it depend on data.")
-        )
-    return notes
-
-
-def has_indices(made: Made) -> bool:
-    """Whether a port reads or stores single elements."""
-    return any(isinstance(node, ast.Subscript) for node in ast.walk(ast.parse(made.module.source)))
+# -- proving --
 
 
 def proved_or_looped(

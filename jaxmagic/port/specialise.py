@@ -19,11 +19,12 @@ from jaxmagic.port.iterables import Iterables
 from jaxmagic.port.known import Decisions, Env, Held
 from jaxmagic.port.loops import Loops
 from jaxmagic.port.observe import Facts
+from jaxmagic.port.parameters import keep_parameters, returned_with
 from jaxmagic.port.promote import Promote
 from jaxmagic.port.rows import Rows
 from jaxmagic.port.scaled import Scaled
 from jaxmagic.port.sums import Sums
-from jaxmagic.port.views import Views, keep_parameters, returned_with
+from jaxmagic.port.views import Views
 
 STATIC = (bool, int, str, type(None), tuple)
 
