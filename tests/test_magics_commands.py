@@ -62,6 +62,15 @@ def test_jaxpr_passes_grad_and_makes_the_stage(scene):
     assert made == ["hlo"]
 
 
+def test_jaxpr_prints_the_whole_program_when_one_looks_at_it(scene):
+    made = []
+    opened = stage("jaxpr")
+    whole = results.Lazy(lambda: made.append("jaxpr") or opened)
+    scene.look.result = trace(stages={"jaxpr": whole}, opening=opened)
+    carry_out(scene, "jaxpr f(x)")
+    assert made == []
+
+
 def test_jaxpr_counts_costs_at_once_where_they_are_asked_for(scene):
     scene.look.result = trace(peaks=results.Lazy(lambda: None))
     carry_out(scene, "jaxpr --costs -o f(x)")

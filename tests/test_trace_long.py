@@ -89,6 +89,21 @@ def test_a_program_is_printed_when_it_is_asked_for(few, monkeypatch):
     assert len(printed) == 1
 
 
+def test_the_magic_prints_no_more_than_it_shows(few, shell, run, monkeypatch):
+    printed = []
+    print_jaxpr = program.print_jaxpr
+    monkeypatch.setattr(program, "print_jaxpr", lambda *args: printed.append(args) or print_jaxpr(*args))
+    cell = "def f(x):\n    for i in range(20):\n        x = x * i + 0.5\n    return x"
+    run("import jax.numpy as jnp")
+    for body in (cell, cell, cell.replace("0.5", "1.5")):
+        run(f"%%jaxpr f(f32[8])\n{body}")
+    assert printed == []
+    _, second, third = shell.published.texts
+    assert "same program as before" in second
+    assert "against the last run: other equations, the same figures" in third
+    assert "the rest of 40 equations is in" in third
+
+
 def test_a_short_program_is_printed_at_once():
     result = looked(unrolled)
     assert result.opening is None

@@ -86,7 +86,8 @@ def look_at_stage(call: Call) -> Any:
         return imported("jaxmagic.analysis.retraces:look")(call.target())
     patience = None if call.request.options["costs"] else imported("jaxmagic.analysis.trace:PATIENCE")
     trace = imported(call.command.analysis)(call.target(), **call.passed(), patience=patience)
-    trace.program(call.request.options["stage"])
+    if (stage := call.request.options["stage"]) != "jaxpr":  # which is printed as far as it is shown
+        trace.program(stage)
     if call.request.options["graph"]:
         trace.graph.get()
     if call.request.options["costs"]:
