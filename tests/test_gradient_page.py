@@ -353,7 +353,7 @@ def test_many_parts_are_listed_in_the_tree_and_their_common_check_once():
     leaves[7] = dataclasses.replace(leaves[7], check=wrong)
     page = compose(gradient(*leaves))
     [by_input] = blocks(page)
-    assert (len(by_input.rows), by_input.caption) == (12, "and 18 more with smaller effects")
+    assert (len(by_input.rows), by_input.caption) == (8, "and 22 more with smaller effects")
     [parts] = blocks(page, "tree")
     assert len(parts.branches[0].inside) == 30
     [checks] = blocks(page, "checks")

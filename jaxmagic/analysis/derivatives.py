@@ -367,13 +367,23 @@ def _preferred(
     return [(first, *[later] * (order - 1)) for first in (cheap, other) for later in outer]
 
 
+def _compiled(function: Function, modes: Sequence[Mode], points: Sequence[Any]) -> list[Any]:
+    """Under jit; the other arrays are inputs too, not constants that XLA would work with beforehand."""
+
+    def whole(points: list[Any], fixed: list[Any]) -> list[Any]:
+        return levels(lambda inner: function(inner, fixed), modes)[-1](points)
+
+    found: list[Any] = jax.jit(whole)(list(points), [function.inputs.leaves[i].value for i in function.fixed])
+    return found
+
+
 def _first_that_works(
-    function: Flat, points: Sequence[Any], choices: Sequence[tuple[Mode, ...]]
+    function: Function, points: Sequence[Any], choices: Sequence[tuple[Mode, ...]]
 ) -> tuple[tuple[Mode, ...], list[Any]]:
     """Some functions allow one mode only: a `while_loop` forward, a `custom_vjp` reverse."""
     if sum(np.size(point) for point in points) > LARGE:
         with contextlib.suppress(CannotRepeatError), repeating():  # one program is made faster than many
-            return choices[0], jax.jit(levels(function, choices[0])[-1])(list(points))
+            return choices[0], _compiled(function, choices[0], points)
     try:
         return choices[0], levels(function, choices[0])[-1](points)
     except Exception as error:

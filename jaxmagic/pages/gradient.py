@@ -36,7 +36,7 @@ from jaxmagic.pages.verdicts import MOST_ROWS, check_table, checked, mark, of
 from jaxmagic.results import Gradient
 
 CURVE = "curve"
-BESIDE_A_TREE = 12  # inputs in the table, where a tree holds them all
+BESIDE_A_TREE = 8  # inputs in the table, where a tree holds them all
 _GRAVE = {"wrong derivative", "not finite", "vanishing", "exploding"}
 
 

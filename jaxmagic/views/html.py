@@ -332,8 +332,7 @@ def _inside(one: Branch | Code | Strip, depth: int, medium: Medium) -> str:
 
 
 def _strip(strip: Strip, medium: Medium) -> str:
-    words = escape(strip.alt)
-    image = f'<img src="{surface.strip(strip)}" alt="{words}" title="{words}"{medium.paint("jm-strip")}>'
+    image = f'<img src="{surface.strip(strip)}" alt=""{medium.paint("jm-strip")}>'  # it is told below
     return image + hint(strip.alt, medium)
 
 

@@ -28,7 +28,7 @@ from jaxmagic.views.bundle import Shown
 ROUNDS = 7
 WIDTHS = (784, 2560, 2560, 500, 10)  # of the network
 WORDS, WIDTH, LAYERS, HEADS = 16_384, 256, 7, 8  # of the language model
-TOKENS = (4, 128)
+TOKENS = (8, 128)
 BAR = 0.1
 
 
