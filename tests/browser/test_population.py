@@ -68,7 +68,7 @@ def put(page, slider, value):
 
 
 def unforeseen(page, slider):
-    """From here on its moves are asked for: it stops where its track was not computed."""
+    """From here on its moves are asked for, if they end on no 120th of its track either."""
     page.locator(".jm-pop input[type=range]").nth(slider).evaluate("(input) => { input.step = 'any'; }")
 
 
@@ -150,8 +150,8 @@ def test_a_question_that_gets_lost_is_asked_again(demo):
             send.call(this, data); };
           window.mend = () => { WebSocket.prototype.send = send; return lost; }; }"""
     )
-    put(demo, DEATH, 0.02)
-    settle(demo, {"death": 0.02}, 2040)
+    put(demo, DEATH, 0.0203)
+    settle(demo, {"death": 0.0203}, 2040)
     assert demo.evaluate("() => window.mend()") == 1
 
 
@@ -162,10 +162,10 @@ def test_a_kernel_that_keeps_silent_is_told_and_what_it_missed_is_asked_again(de
           WebSocket.prototype.send = () => {};
           window.mend = () => { WebSocket.prototype.send = send; }; }"""
     )
-    put(demo, DEATH, 0.02)
+    put(demo, DEATH, 0.0203)
     demo.get_by_text("The kernel does not answer").wait_for()
     demo.evaluate("() => window.mend()")
-    settle(demo, {"death": 0.02}, 2040)
+    settle(demo, {"death": 0.0203}, 2040)
     assert demo.locator(".jm-pop-problem").text_content() == ""
 
 
