@@ -48,6 +48,20 @@ def test_nor_where_the_arithmetic_is_float32(seed):
     assert judge(f, at, slope(tree, at), FLOAT32, hides=hides).finding != "wrong"
 
 
+def test_a_doubt_costs_no_more_than_the_steps_that_it_adds():
+    seen = []
+
+    def g(t):
+        seen.append(t)
+        return np.array([np.float64(np.float32(np.sin(1.0 + t)))])  # rounded: there is no telling
+
+    measure(g, np.array([np.cos(1.0) + 1e-3]), FLOAT64)
+    assert len(seen) == len(set(seen)) + 1, (
+        "0 alone is asked for twice: as the centre and among its neighbours"
+    )
+    assert len(seen) == 2 * sum(FLOAT64.rungs) + 1 + 9
+
+
 def significant(tree, at):
     """Whether the slope matters beside the function's own size."""
     return abs(slope(tree, at)) * (abs(at) or 1.0) > 1e-3 * abs(evaluate(tree, at)) + 1e-6

@@ -128,10 +128,8 @@ class _Ladder:
 
     @classmethod
     def climb(cls, g: Callable[[float], Floats], rungs: range, factor: float) -> _Ladder:
-        h = np.array([_FIRST * _FACTOR**-rung for rung in rungs])
-        sides = [np.stack([_at(g, sign * step) for step in h]) for sign in (1, -1)]
-        center = _at(g, 0.0)
-        return cls(h=h, center=center, above=sides[0], below=sides[1], noise=_noise(g), factor=factor)
+        h, above, below = _sides(g, rungs)
+        return cls(h=h, center=_at(g, 0.0), above=above, below=below, noise=_noise(g), factor=factor)
 
     def climbs(self, slope: Floats) -> bool:
         """Whether an output whose slope is said to be 0 lies higher on one side, and stands still near 0."""
@@ -139,13 +137,20 @@ class _Ladder:
         return bool(np.any((slope == 0) & moves.any(axis=0) & ~moves.all(axis=0)))
 
     def longer(self, g: Callable[[float], Floats], rungs: range) -> _Ladder:
-        more = _Ladder.climb(g, rungs, self.factor)
+        h, above, below = _sides(g, rungs)
         return replace(
             self,
-            h=np.concatenate([self.h, more.h]),
-            above=np.concatenate([self.above, more.above]),
-            below=np.concatenate([self.below, more.below]),
+            h=np.concatenate([self.h, h]),
+            above=np.concatenate([self.above, above]),
+            below=np.concatenate([self.below, below]),
         )
+
+
+def _sides(g: Callable[[float], Floats], rungs: range) -> tuple[Floats, Floats, Floats]:
+    """The steps of some rungs, and g that far above and below."""
+    h = np.array([_FIRST * _FACTOR**-rung for rung in rungs])
+    above, below = (np.stack([_at(g, sign * step) for step in h]) for sign in (1, -1))
+    return h, above, below
 
 
 def _noise(g: Callable[[float], Floats]) -> Floats:
