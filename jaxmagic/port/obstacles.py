@@ -79,6 +79,12 @@ REWRITTEN = (
     "numpy.lib.stride_tricks",
     "numpy.lib.stride_tricks.sliding_window_view",
 )
+# Methods that change a list, a dict or a set.
+CHANGES = frozenset({
+    "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "popitem", "setdefault",
+    "update", "add", "discard",
+})  # fmt: skip
+)
 
 
 def check(unit: Unit) -> None:
@@ -168,6 +174,16 @@ def check_mutation(unit: Unit) -> None:
             raise unit.refuse(node, text, "Use the function that returns a new array.")
         if isinstance(node, ast.keyword) and node.arg == "out":
             raise unit.refuse(node.value, "`out=` changes an array in place.", "Assign the result instead.")
+        if _changes_outside(unit, node):
+            text = f"`{ast.unparse(node)}` changes what belongs to the namespace outside."
+            raise unit.refuse(node, text, "Take it as a parameter and return its new value.")
+
+
+def _changes_outside(unit: Unit, node: ast.AST) -> bool:
+    """Whether a node calls a method such as `LOG.append(x)` of a container outside."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    return node.func.attr in CHANGES and isinstance(object_of(unit, node.func.value), list | dict | set)
 
 
 def _changes_in_place(unit: Unit, node: ast.AST) -> bool:

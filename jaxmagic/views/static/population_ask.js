@@ -58,14 +58,14 @@ function makeAsker(model, current, onAnswer, onSilence) {
 // The cities along the sliders, all else being as it is: a track is {name, city, low, high, places}.
 //
 // One question is under way at a time: first about the slider that the hand is at, then, once the hand has
-// rested for a while, about the others, if the kernel and the line to it are quick.
+// rested for a while, about the others; the longer the last one took, the longer the kernel rests too.
 const REST = 250; // milliseconds
-const QUICK = 400; // milliseconds for a track
+const SHARE = 3; // times what the last track took
 const LOST = 2000; // milliseconds without one: some place on it is no city, or the kernel is busy
 
 function makeAhead(model, tracks, onTrack) {
   const held = new Map(); // by name: one for each slider
-  let number = 0, asked = null, rest = 0, quick = true;
+  let number = 0, asked = null, rest = 0, pause = REST;
   const key = ({ name, city, ...track }) => JSON.stringify([name, track, { ...city, [name]: 0 }]);
   const tried = (track) => held.get(track.name)?.key === key(track);
   const fits = (track) => tried(track) && held.get(track.name).places > 0;
@@ -78,21 +78,21 @@ function makeAhead(model, tracks, onTrack) {
   // Called at each move, which puts it off.
   function rested() {
     clearTimeout(rest);
-    rest = setTimeout(next, REST);
+    rest = setTimeout(next, pause);
   }
   function next() {
     if (asked && performance.now() - asked.since > LOST) {
       held.set(asked.name, { key: asked.key, places: 0 });
       asked = null;
     }
-    const missing = !asked && quick && tracks().find((track) => !tried(track));
+    const missing = !asked && tracks().find((track) => !tried(track));
     if (missing) want(missing);
   }
   function listen(message, buffers) {
     if (!message || message.along === undefined || message.number !== number || !asked) return;
     const { key, name, since } = asked, step = (message.high - message.low) / (message.places - 1);
     held.set(name, { key, low: message.low, step, places: message.places, buffer: buffers[0] });
-    quick = performance.now() - since < QUICK;
+    pause = Math.max(REST, SHARE * (performance.now() - since));
     asked = null;
     rested();
     onTrack();
