@@ -84,7 +84,6 @@ CHANGES = frozenset({
     "append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "popitem", "setdefault",
     "update", "add", "discard",
 })  # fmt: skip
-)
 
 
 def check(unit: Unit) -> None:
