@@ -6,6 +6,7 @@ split among them by a model (arithmetic, elements written), and kept apart as su
 
 from __future__ import annotations
 
+import functools
 import re
 import statistics
 import time
@@ -62,48 +63,44 @@ def measure(lowered: Any, done: Any, values: Sequence[Any], steps: Sequence[Step
         CannotTrace: when a profile is being taken already.
     """
     given = [_given(value) for value in values]
-
-    def call() -> None:
-        jax.block_until_ready(done(*given))
-
-    def call_apart() -> None:
-        jax.block_until_ready(apart(*given))
-
-    before = _plain(call)
+    platform = _platform(done(*given))
+    before = _plain(done, given)
     if min(before) < LEAST:
         return Timing(seconds=min(before), withheld="a call is too short for the profiler (under 50 µs)")
-    apart = _apart(lowered, done)
+    apart = _one_by_one(lowered) if platform == "gpu" else done
     text = program.print_compiled(apart)
     found = _NAME.search(text)
+    record = functools.partial(
+        profile.record, lambda: _wait(apart, given), module=found[1] if found else "", host=platform == "cpu"
+    )
     for _ in range(ATTEMPTS):
-        recording = _undisturbed(_recorded(call_apart, found[1] if found else "", min(before)))
-        seconds = statistics.median(_faster(before + _plain(call), float))
+        recording = _undisturbed(_recorded(record, min(before)))
+        seconds = statistics.median(_faster(before + _plain(done, given), float))
         slowed = statistics.median(end - start for start, end in recording.calls) / 1e9 / seconds
         if slowed < MOST_SLOWED:
             break
+    known = Timing(seconds=seconds, slowed=slowed)
     if slowed >= MOST_SLOWED:
-        return Timing(
-            seconds=seconds,
-            slowed=slowed,
-            withheld=f"the profiler made the program {slowed:.1f} times slower",
-        )
+        return replace(known, withheld=f"the profiler made the program {slowed:.1f} times slower")
     if not recording.events:
-        return Timing(seconds=seconds, slowed=slowed, withheld="the profile names none of its operations")
+        return replace(known, withheld="the profile names none of its operations")
+    return _shared_out(known, recording, text, steps)
+
+
+def _shared_out(known: Timing, recording: profile.Recording, text: str, steps: Sequence[Step]) -> Timing:
+    """What is known of the calls, with the shares that a recording gives."""
     ends = texts.ends(steps)
     read = compiled.read(text, lambda module: texts.frames_from(module, ends))
-    callers = texts.callers_from(read.module)
     wall = sum(end - start for start, end in recording.calls)
     spent = profile.sweep(recording, _holders(read))
-    shares = {name: nanoseconds / wall for name, nanoseconds in spent.items()}
-    parts = _Parts(read, Owners(read, steps), shares)
-    return Timing(
-        seconds=seconds,
-        slowed=slowed,
+    parts = _Parts(read, Owners(read, steps), {name: taken / wall for name, taken in spent.items()})
+    return replace(
+        known,
         calls=len(recording.calls),
         covered=min(sum(parts.shares.values()), 1.0),
         edges=profile.edges(recording) / wall,
         spots=tuple(sorted(_spots(parts), key=lambda spot: -spot.share)),
-        inclusive=_inclusive(parts, callers),
+        inclusive=_inclusive(parts, texts.callers_from(read.module)),
     )
 
 
@@ -134,39 +131,47 @@ def _given(value: Any) -> Any:
     return jnp.asarray(random_numbers(np.random.default_rng(0), value.dtype, value.shape))
 
 
-def _apart(lowered: Any, done: Any) -> Any:
+def _platform(result: Any) -> str:
+    """Where a program ran: "cpu", "gpu", "tpu"."""
+    arrays = [leaf for leaf in jax.tree_util.tree_leaves(result) if isinstance(leaf, jax.Array)]
+    device = next(iter(arrays[0].devices())) if arrays else peaks.device()
+    return str(device.platform)
+
+
+def _one_by_one(lowered: Any) -> Any:
     """The compiled program as a profile can name its operations.
 
     On a GPU XLA launches them together, as a CUDA graph, and a profile says no more than that; so it is
     compiled once more without.
     """
-    if peaks.device().platform != "gpu":
-        return done
     try:
         return lowered.compile(compiler_options=ONE_BY_ONE)
     except jax.errors.JaxRuntimeError:  # an XLA that does not know the option
-        return done
+        return lowered.compile()
 
 
-def _plain(call: Callable[[], None]) -> list[float]:
+def _wait(run: Callable[..., Any], given: Sequence[Any]) -> None:
+    jax.block_until_ready(run(*given))
+
+
+def _plain(run: Callable[..., Any], given: Sequence[Any]) -> list[float]:
     """Seconds of a few calls without the profiler, the first left out."""
-    call()
+    _wait(run, given)
     found: list[float] = []
     while len(found) < CALLS and (not found or sum(found) < PATIENCE):
         started = time.perf_counter()
-        call()
+        _wait(run, given)
         found.append(time.perf_counter() - started)
     return found
 
 
-def _recorded(call: Callable[[], None], module: str, seconds: float) -> profile.Recording:
+def _recorded(record: Callable[..., profile.Recording], seconds: float) -> profile.Recording:
     """One call first, which tells how many records more of them would make."""
-    host = peaks.device().platform == "cpu"
-    pilot = profile.record(call, 1, module, host=host)
+    pilot = record(calls=1)
     least, most = PROFILED
     wanted = min(most, max(least, int(PATIENCE / seconds)))
     more = min(wanted, MANY_RECORDS // max(pilot.records, 1))
-    return profile.record(call, more, module, host=host) if more > 1 else pilot
+    return record(calls=more) if more > 1 else pilot
 
 
 def _undisturbed(recording: profile.Recording) -> profile.Recording:
