@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmagic import differentiate
-from jaxmagic.analysis import stopped
+from jaxmagic.analysis import stopped, trust
 
 HELD = "central differences in float64, stop_gradient held constant"
 stop = jax.lax.stop_gradient
@@ -139,3 +139,17 @@ def test_holding_gives_the_function_itself_at_the_point():
     held = stopped.held(lambda points: [jnp.sum(stop(points[0]) * points[0])], [[jnp.arange(3.0)]])
     np.testing.assert_array_equal(held([jnp.arange(3.0)])[0], 5.0)
     np.testing.assert_array_equal(held([jnp.ones(3)])[0], 3.0)
+
+
+@pytest.mark.parametrize(
+    ("finding", "long", "once_more"),
+    [("unsure", 1e9, True), ("unsure", -1.0, False), ("wrong", -1.0, True), ("ok", 1e9, False)],
+)
+def test_what_took_long_is_looked_at_once_more_only_where_it_is_wrong(monkeypatch, finding, long, once_more):
+    asked = []
+    check = trust.Check(ok=None, error=None, tolerance=None, how="", finding=finding)
+    monkeypatch.setattr(trust, "_check", lambda run, held: trust.Report(checks=(check,)))
+    monkeypatch.setattr(trust, "_stops", lambda run: asked.append(run) or [])
+    monkeypatch.setattr(trust, "LONG", long)
+    assert trust.check("the run").checks == (check,)
+    assert bool(asked) is once_more

@@ -35,7 +35,7 @@ Mode: TypeAlias = Literal["reverse", "forward"]
 # From the values of the differentiated inputs to the outputs (or derivatives), both in lists.
 Flat: TypeAlias = Callable[[Sequence[Any]], list[Any]]
 
-LARGE = 100_000  # inputs above which the derivative is compiled as a whole, where it can be
+LARGE = 100_000  # numbers, all inputs together, above which every pass over them is dear
 MOST_NUMBERS = 16_000_000  # numbers in one derivative
 
 

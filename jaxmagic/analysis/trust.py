@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxmagic.analysis import checks, findings, program, rounding, stopped
 from jaxmagic.analysis.checks import FLOAT32, FLOAT64, Floats, Measured, Precision
-from jaxmagic.analysis.derivatives import Function, Run, levels, point, quiet
+from jaxmagic.analysis.derivatives import LARGE, Function, Run, levels, point, quiet
 from jaxmagic.analysis.leaves import role_of
 from jaxmagic.analysis.repeat import CannotRepeatError, repeating
 from jaxmagic.analysis.stopped import CannotHoldError
@@ -26,7 +26,6 @@ Held: TypeAlias = Literal["not", "outside of rules", "everywhere"]
 
 MOST_DIRECTIONS = 40  # directions in which a derivative is checked
 SMALL = 8  # arrays up to this size are checked element by element
-LARGE = 100_000  # with more numbers than this, all inputs are checked together
 JOINT = 3  # random directions through all inputs at once
 PATIENCE = 3.0  # seconds that a check may take, if the function is that quick
 LONG = 3 * PATIENCE  # seconds after which what is unsure is not looked at once more, with stops held
