@@ -86,7 +86,7 @@ def power(k):
     [(factorial, "n = n * (i + 2)"), (fibonacci, "p, q = q, p + q"), (power, "return n**30")],
 )
 def test_whole_numbers_that_may_outgrow_64_bits_are_said(function, line):
-    (text,) = [note.text for note in port(function, np.array([2])).notes if note.kind == "whole"]
+    (text,) = [note.text for note in port(function, np.array([2])).notes if note.kind == "64 bits"]
     assert f"`{line}`" in text
 
 
@@ -101,7 +101,7 @@ def counted(x):
 
 
 def test_counting_needs_no_word():
-    assert "whole" not in [note.kind for note in port(counted, np.arange(20.0)).notes]
+    assert "64 bits" not in [note.kind for note in port(counted, np.arange(20.0)).notes]
 
 
 @pytest.mark.parametrize("body", REFUSED.split("---\n"))

@@ -23,7 +23,7 @@ def _named(rows):
 def test_under_jit_and_equal_on_its_inputs_and_on_others(function, first, second):
     made = port(function, *copy.deepcopy(first))
     assert "eager" not in [note.kind for note in made.notes]
-    assert "whole" in [note.kind for note in made.notes]
+    assert "full width" in [note.kind for note in made.notes]
     for args in (first, second):
         assert compare(run_numpy(function, args), run_port(made, args)) == ()
 

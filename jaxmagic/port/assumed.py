@@ -45,7 +45,7 @@ def assumptions(made: Made) -> list[Note]:
     if made.lowered.whole:
         lines = ", ".join(f"`{line}`" for line in made.lowered.whole)
         text = f"Python's own whole numbers have no limit, and the port's have 64 bits: {lines}."
-        notes.append(Note(kind="whole", text=text))
+        notes.append(Note(kind="64 bits", text=text))
     if made.lowered.unchecked:
         lines = ", ".join(f"`{line}`" for line in made.lowered.unchecked)
         text = f"Compiled code raises nothing: what is checked at {lines} is not checked by the port."

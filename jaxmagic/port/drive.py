@@ -53,7 +53,7 @@ TRIES = 12
 EAGER = 3000
 # Each operation on each new size is compiled anew, which takes tens of milliseconds.
 RESIZES = 200
-WHOLE = (
+FULL_WIDTH = (
     "Arrays that get shorter in a loop keep their size here, with a mask of what is left: the port computes "
     "for all of them in every iteration, and is slower than NumPy where most are left out early."
 )
@@ -320,7 +320,7 @@ def at_full_width(
             others(wide, made, inputs, again)
     except CannotPort:
         return None
-    note = Note(kind="whole", text=WHOLE)
+    note = Note(kind="full width", text=FULL_WIDTH)
     return (wide, seen, replace(made, proof=[note, *notes])) if made.jitted else None
 
 
