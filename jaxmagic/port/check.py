@@ -16,7 +16,7 @@ from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.emit import Module, Rename, namespace
 from jaxmagic.port.instrument import constant
 from jaxmagic.port.observe import NUMBERS, Facts
-from jaxmagic.port.prove import copied, on_jax
+from jaxmagic.port.prove import copied_on_jax
 
 FILE = "<trial>"
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
@@ -95,7 +95,7 @@ def misfits(
 
     looks: dict[str, Callable[..., Any]] = {"__look__": look, "__choose__": choose}
     function = bind(program, _traced(program, lowered.trees, facts, module, looks))
-    own = on_jax(copied(inputs))
+    own = copied_on_jax(inputs)
     try:
         jax.jit(function, static_argnames=static).trace(*own[0], **own[1])
     except Exception as error:  # noqa: BLE001 any failure to trace is a finding

@@ -18,7 +18,7 @@ from jaxmagic.port.collect import Program
 from jaxmagic.port.emit import Module
 from jaxmagic.port.explore import ends
 from jaxmagic.port.observe import Facts
-from jaxmagic.port.prove import Difference, Run, compare, copied, is_chaotic, on_jax, varied
+from jaxmagic.port.prove import Difference, Run, compare, copied, copied_on_jax, is_chaotic, on_jax, varied
 from jaxmagic.port.specialise import Lowered
 from jaxmagic.results import Note
 
@@ -89,7 +89,7 @@ def proof(
     Raises:
         CannotPort: they differ, or the port cannot run.
     """
-    own = on_jax(copied(inputs))
+    own = copied_on_jax(inputs)
     function = jax.jit(made.function, static_argnames=made.static) if made.jitted else made.function
     try:
         result = function(*own[0], **own[1])

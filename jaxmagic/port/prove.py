@@ -63,6 +63,12 @@ def on_jax(value: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.array(leaf) if isinstance(leaf, np.ndarray) else leaf, value)
 
 
+def copied_on_jax(value: Any) -> Any:
+    """A deep copy of inputs with JAX arrays for NumPy's; each array is copied once."""
+    arrays = [leaf for leaf in jax.tree.leaves(value) if isinstance(leaf, np.ndarray)]
+    return copy.deepcopy(value, {id(array): jnp.array(array) for array in arrays})
+
+
 def differences(numpy: Any, port: Any, where: str) -> Iterator[Difference]:
     """Where two values differ, containers and all."""
     if isinstance(numpy, Mapping):
@@ -123,25 +129,29 @@ def _values(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], where: str) -> Ite
             at = _first(wrong)
             yield Difference(where=where, how=f"is {b[at]} at {_place(at)}, not {a[at]}")
         return
-    wide = np.complex128 if a.dtype.kind == "c" else np.float64
-    error = relative_error(a.astype(wide), b.astype(wide))
+    unequal = (a != b) & ~(np.isnan(a) & np.isnan(b))
+    if not unequal.any():
+        return
+    error = relative_error(a, b, unequal)
     real = a.dtype.itemsize // (2 if a.dtype.kind == "c" else 1)
     wrong = error > TOLERANCE.get(real, 1e-9)
     if wrong.any():
-        at = _first(wrong)
-        worst = float(error.max(initial=0.0))
-        yield Difference(where=where, how=f"is {b[at]} at {_place(at)}, not {a[at]}", error=worst)
+        at = tuple(int(i) for i in np.argwhere(unequal)[np.flatnonzero(wrong)[0]])
+        how = f"is {b[at]} at {_place(at)}, not {a[at]}"
+        yield Difference(where=where, how=how, error=float(error.max()))
 
 
-def relative_error(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Element by element, against the larger of its own size and a thousandth of the array's."""
+def relative_error(
+    a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], where: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """Of the elements `where` says, each against the larger of its size and a thousandth of the array's."""
+    wide = np.complex128 if a.dtype.kind == "c" else np.float64
+    largest = np.abs(a).max(initial=0.0, where=np.isfinite(a))
+    a, b = a[where].astype(wide), b[where].astype(wide)
     with np.errstate(all="ignore"):
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        finite = np.isfinite(a) & np.isfinite(b)
-        sizes = np.abs(np.where(np.isfinite(a), a, 0))
-        scale = np.maximum(sizes, 1e-3 * sizes.max(initial=0.0))
-        error = np.where(finite, np.abs(a - b) / np.where(scale == 0, 1e-300, scale), np.inf)
-    return np.asarray(np.where(same, 0.0, error))
+        scale = np.maximum(np.where(np.isfinite(a), np.abs(a), 0), 1e-3 * float(largest))
+        error = np.abs(a - b) / np.where(scale == 0, 1e-300, scale)
+    return np.where(np.isfinite(a) & np.isfinite(b), error, np.inf)
 
 
 def _first(wrong: np.ndarray[Any, Any]) -> tuple[int, ...]:
