@@ -276,6 +276,21 @@ def run_numpy(function, args):
     return Run(result=copy.deepcopy(result), after=dict(zip(names, own, strict=True)))
 
 
+def underflows(function, args, wanted):
+    """Whether NumPy's run comes by numbers below the least normal one, on its way or at the end."""
+    reals = [
+        np.abs(x) for x in jax.tree.leaves((wanted.result, wanted.after)) if np.asarray(x).dtype.kind == "f"
+    ]
+    if any(((x > 0) & (x < np.finfo(x.dtype).tiny)).any() for x in reals):
+        return True
+    try:
+        with np.errstate(all="ignore", under="raise"):
+            function(*copy.deepcopy(args))
+    except FloatingPointError:
+        return True
+    return False
+
+
 def is_eager(made):
     return any(note.kind == "eager" for note in made.notes)
 
@@ -339,8 +354,8 @@ def judged(source, number):
     """What becomes of a program: ported on one set of inputs, held against NumPy on these and others.
 
     Returns:
-        "equal", "equal, op by op", "chaotic", "refused", "cannot run" or, for what must not happen, how
-        the port differs silently.
+        "equal", "equal, op by op", "chaotic", "underflow", "refused", "cannot run" or, for what must
+        not happen, how the port differs silently.
     """
     function = compiled(source, number)
     first = inputs(2 * number)
@@ -364,6 +379,8 @@ def judged(source, number):
         if found and not is_chaotic(functools.partial(run_numpy, function), args, wanted, found):
             if is_told(made, args):
                 return "told: data move a slice out of its array, which the port says and a call refuses"
+            if underflows(function, args, wanted):
+                return "underflow: NumPy computes with numbers so small that XLA takes them for 0"
             return f"DIFFERENT on {what}: {found[0].where} {found[0].how}\n{made.source}"
         chaotic |= bool(found)
     if not compared:

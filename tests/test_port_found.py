@@ -24,6 +24,15 @@ b[2] = a[0] > 0 and b[0]
 b[3] = a[0] and b[0] or a[1]
 if a[0] and k[1] or not b[2]:
     b[4] = 3
+---
+w = b[::-1]
+w[:] = 2
+b += w
+---
+for i in range(4):
+    m[i] = a[None, :] * k[i]
+    b[1:4] = m[i, :3][None, None]
+m[...] = b[None, None]
 """
 BY_OPERATIONS = """\
 w = a[:1] if a[0] > 0.3 else a

@@ -43,7 +43,7 @@ class Stores(Statements):
         if is_whole(target.slice):
             if not value.is_plain:
                 raise self.varying(old)
-            return self._whole(base, fact, value.node, old)
+            return self._whole(base, fact, self._without_ones(value.node, old, fact.ndim), old)
         index = self.index(target, env)
         if any(not each.is_plain for each in index.values):
             return self._put_selected(target, base, index, value, old, fact)
@@ -53,7 +53,8 @@ class Stores(Statements):
             return self._put_window(target, base, index, value, old)
         if not value.is_plain:
             raise self.varying(old)
-        new = self._as_dtype(base, fact, value.node, old)
+        fitted = self._without_ones(value.node, old, index.result_ndim)
+        new = self._as_dtype(base, fact, fitted, old)
         if index.moving:
             return self._put_moving(target, base, index, new, old)
         return at_set(base, as_slice(index.rest()), new)
@@ -68,12 +69,18 @@ class Stores(Statements):
         fits = own.shape is not None and own.shape == fact.shape and own.dtype == fact.dtype and own.is_array
         if fits:
             return value
-        if own.is_scalar and fact.forms:
-            return call("jnp.full_like", base, value)
         if own.is_array and own.shape is not None and own.shape == fact.shape:
             return call("jnp.asarray", value, ast.Attribute(base, "dtype", ast.Load()))
-        everything = ast.Constant(Ellipsis)
-        return at_set(base, everything, self._as_dtype(base, fact, value, old))
+        # Not `.at[...].set`, of which XLA makes a `map`: turned around, that aborts the process.
+        return call("jnp.full_like", base, value)
+
+    def _without_ones(self, value: ast.expr, old: ast.expr, ndim: int | None) -> ast.expr:
+        """A value without the first axes, of one element each, that its place has not: NumPy drops them."""
+        own = self.fact(old).ndim
+        if own is None or ndim is None or own <= ndim:
+            return value
+        zeros: list[ast.expr] = [ast.Constant(0)] * (own - ndim)
+        return ast.Subscript(value, as_slice(zeros), ast.Load())
 
     def _augmented(self, old: ast.BinOp, fact: Fact) -> Fact:
         """What `x + v` is where `x += v` was watched: `x`'s own dtype when `v`'s is no wider."""
