@@ -7,11 +7,13 @@ one that NumPy itself cannot run is skipped.
 
 from __future__ import annotations
 
+import ast
 import copy
 import dataclasses
 import functools
 import inspect
 import linecache
+import operator
 import os
 
 import jax
@@ -238,13 +240,56 @@ def program(choose):
     return Writer(choose).source()
 
 
-def compiled(source, number):
+def compiled(source, number, **more):
     """The function, with its source where `inspect` finds it."""
     file = f"<program {number}>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    names = {"np": np}
+    names = {"np": np, **more}
     exec(compile(source, file, "exec"), names)
     return names["program"]
+
+
+class _Copying(ast.NodeTransformer):
+    """`x[i] = np.array(value)`: a store whose value is no view of what it is stored into."""
+
+    def visit_Assign(self, node):
+        if isinstance(node.targets[0], ast.Subscript) and not isinstance(node.value, ast.Tuple):
+            node.value = ast.Call(ast.parse("np.array", mode="eval").body, [node.value], [])
+        return node
+
+
+class _Edges(ast.NodeTransformer):
+    """`__edge__(x, "<", y)` for `x < y`."""
+
+    def visit_Compare(self, node):
+        self.generic_visit(node)
+        sides = [node.left, *node.comparators]
+        parts = [
+            ast.Call(ast.Name("__edge__", ast.Load()), [left, ast.Constant(type(op).__name__), right], [])
+            for left, op, right in zip(sides, node.ops, sides[1:], strict=False)
+        ]
+        return parts[0] if len(parts) == 1 else ast.BoolOp(ast.And(), parts)
+
+
+def changed(source, change, **names):
+    """A program after a change."""
+    tree = ast.fix_missing_locations(change.visit(ast.parse(source)))
+    return compiled(ast.unparse(tree), type(change).__name__, **names)
+
+
+def on_the_edge(source):
+    """A program whose comparisons of reals that are equal but for rounding go one way, or the other."""
+
+    def edge(way, left, name, right):
+        apart = np.subtract(left, right, dtype=np.float64)
+        real = any(np.asarray(side).dtype.kind == "f" for side in (left, right))
+        near = real & (np.abs(apart) <= 1e-14 * np.maximum(np.abs(left), np.abs(right)))
+        return getattr(operator, name.lower().replace("noteq", "ne").replace("te", "e"))(
+            np.where(near, way, apart), 0.0
+        )
+
+    for way in (-1.0, 0.0, 1.0):
+        yield changed(source, _Edges(), __edge__=functools.partial(edge, way))
 
 
 def inputs(seed):
@@ -339,8 +384,8 @@ def as_said(made, wanted, got):
 
 
 def is_told(made, args):
-    """Whether the port says that data move its slices, and a call of it refuses these inputs."""
-    if not any(note.kind == "slices" for note in made.notes):
+    """Whether the port says that data move its slices or are cast, and a call of it refuses these inputs."""
+    if not any(note.kind in ("slices", "casts") for note in made.notes):
         return False
     try:
         with jax.enable_x64(new_val=made.x64):
@@ -350,12 +395,29 @@ def is_told(made, args):
     return False
 
 
+def agrees(function, made, args, got):
+    return not compare(as_said(made, run_numpy(function, args), got), got)
+
+
+def excused(function, source, made, args, wanted, got):
+    """Why a port may differ there, if it may."""
+    if is_told(made, args):
+        return "told: a slice leaves its array or a number its dtype, which a call refuses"
+    if underflows(function, args, wanted):
+        return "underflow: NumPy computes with numbers so small that XLA takes them for 0"
+    if any(agrees(edge, made, args, got) for edge in on_the_edge(source)):
+        return "tie: rounding decides a comparison"
+    if agrees(changed(source, _Copying()), made, args, got):
+        return "overlap: NumPy reads what it has just written, as m[1] = m[:, 4] makes it"
+    return ""
+
+
 def judged(source, number):
     """What becomes of a program: ported on one set of inputs, held against NumPy on these and others.
 
     Returns:
-        "equal", "equal, op by op", "chaotic", "underflow", "refused", "cannot run" or, for what must
-        not happen, how the port differs silently.
+        "equal", "equal, op by op", "chaotic", "underflow", "tie", "overlap", "told", "refused",
+        "cannot run" or, for what must not happen, how the port differs silently.
     """
     function = compiled(source, number)
     first = inputs(2 * number)
@@ -377,10 +439,9 @@ def judged(source, number):
         compared += 1
         found = compare(as_said(made, wanted, got), got)
         if found and not is_chaotic(functools.partial(run_numpy, function), args, wanted, found):
-            if is_told(made, args):
-                return "told: data move a slice out of its array, which the port says and a call refuses"
-            if underflows(function, args, wanted):
-                return "underflow: NumPy computes with numbers so small that XLA takes them for 0"
+            excuse = excused(function, source, made, args, wanted, got)
+            if excuse:
+                return excuse
             return f"DIFFERENT on {what}: {found[0].where} {found[0].how}\n{made.source}"
         chaotic |= bool(found)
     if not compared:

@@ -152,3 +152,51 @@ def test_sizes_stay_python_values_in_the_look():
         made.function(jnp.array(X), 5)
         with pytest.raises(IndexError, match="out of bounds"):
             made.function(jnp.array(X), 6)
+
+
+def as_bytes(x):
+    return (x * 255).astype(np.uint8)
+
+
+def stored_as_bytes(x):
+    out = np.zeros(x.shape, np.int8)
+    for i in range(len(x)):
+        out[i] = x[i] * 100
+    return out
+
+
+def truncated(x):
+    total = 0
+    for i in range(len(x)):
+        total += int(x[i] * 1e3)
+    return total
+
+
+@pytest.mark.parametrize("function", [as_bytes, stored_as_bytes, truncated])
+@pytest.mark.parametrize("number", [1e30, np.nan, -1e30])
+def test_a_real_number_that_no_whole_one_can_hold_is_not_silently_another(function, number):
+    fitting, beyond = np.array([0.5, 0.25, 0.125]), np.array([0.5, number, 0.125])
+    made = port(function, fitting)
+    assert "casts" in [note.kind for note in made.notes]
+    with jax.enable_x64(True):  # noqa: FBT003
+        assert np.array_equal(made.function(fitting), function(fitting))
+        with np.errstate(all="ignore"):
+            wanted, got = outcome(function, beyond), outcome(made.function, beyond)
+        assert got is CannotPort or got is wanted or np.array_equal(got, wanted)
+
+
+def outcome(function, x):
+    """What it gives, or the class of what it raises; whether NumPy and JAX differ is the machine's affair."""
+    try:
+        return function(x)
+    except (CannotPort, ValueError) as error:
+        return type(error)
+
+
+def test_reals_that_stay_reals_are_no_casts():
+    def halved(x):
+        out = np.zeros(x.shape)
+        out[:] = x / 2
+        return out.astype(np.float64), (x > 0).astype(int)
+
+    assert "casts" not in [note.kind for note in port(halved, X).notes]

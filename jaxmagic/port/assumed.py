@@ -42,6 +42,13 @@ def assumptions(made: Made) -> list[Note]:
         lines = ", ".join(f"`{line}`" for line in made.lowered.sliced)
         text = f"Data move a slice at {lines}: it is taken to lie inside its array, where NumPy would cut it."
         notes.append(Note(kind="slices", text=text))
+    if made.whole:
+        lines = ", ".join(f"`{line}`" for line in made.whole)
+        text = (
+            f"Real numbers become whole ones at {lines}. Of those that do not fit, and of NaN, NumPy makes "
+            "what the machine does, JAX perhaps something else: under jit it is taken that all fit."
+        )
+        notes.append(Note(kind="casts", text=text))
     if made.lowered.whole:
         lines = ", ".join(f"`{line}`" for line in made.lowered.whole)
         text = f"Python's own whole numbers have no limit, and the port's have 64 bits: {lines}."
@@ -81,3 +88,9 @@ def mixed(program: Program, lowered: Lowered, found: Misfit) -> tuple[str, ...]:
         text = unit.text.splitlines()[line - 1].strip()
         said.append(f"`{name}` from `{text}` on ({a} or {b})" if name else f"`{text}` ({a} or {b})")
     return tuple(said)
+
+
+def whole(program: Program, found: Misfit) -> tuple[str, ...]:
+    """Lines on which real numbers become whole ones."""
+    units = {unit.name: unit for unit in program.units}
+    return tuple(units[name].text.splitlines()[line - 1].strip() for name, line in sorted(found.whole))

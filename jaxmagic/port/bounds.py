@@ -1,4 +1,7 @@
-"""Indices out of bounds: NumPy raises, compiled code drops or clamps, so a call of the port looks first."""
+"""Indices out of bounds: NumPy raises, compiled code drops or clamps, so a call of the port looks first.
+
+So it does at real numbers that become whole ones and do not fit.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,11 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The look at a port's indices before it runs.
+    """The look at a port's indices and casts before it runs.
 
     Args:
         function: the port.
+        looking: the port with a look at each cast; itself where it has none.
         ask: NumPy's run on such inputs, which is asked for where an index of the port is out of bounds:
             the port may also have one in a branch that it computes and does not take.
         outcome: the port's result on its inputs as a run.
@@ -34,6 +38,7 @@ class Bounds:
     """
 
     function: Callable[..., Any]
+    looking: Callable[..., Any]
     ask: Callable[[Inputs], Run]
     outcome: Callable[[Any, Inputs], Run]
     static: tuple[str, ...]
@@ -45,7 +50,7 @@ class Bounds:
 
         Raises:
             IndexError: from the line of the NumPy function, or whatever else that raises there.
-            CannotPort: NumPy cuts a slice that leaves its array, and gives another result.
+            CannotPort: NumPy cuts a slice that leaves its array, or wraps a number that does not fit.
         """
         args, kwargs = inputs
         if is_traced(inputs) or not self._is_out(inputs):
@@ -58,11 +63,11 @@ class Bounds:
         return result
 
     def _is_out(self, inputs: Inputs) -> bool:
-        """Whether an index seems to be out of bounds; what cannot be looked at seems so too."""
+        """Whether an index or a number seems to be out of bounds; so does what cannot be looked at."""
         if not self.jitted:
             return True
         try:
-            return errors_of(self.function, self.static)(*inputs[0], **inputs[1]).get() is not None
+            return errors_of(self.looking, self.static)(*inputs[0], **inputs[1]).get() is not None
         except Exception:  # noqa: BLE001 tracing may fail in any way, and NumPy then tells
             return True
 
@@ -72,7 +77,8 @@ class Bounds:
             text = (
                 f"On these inputs the port gives another result than NumPy: {found[0].where} {found[0].how}."
             )
-            raise CannotPort(text, fix="An index or a slice leaves its array: port the function with them.")
+            fix = "An index or a slice leaves its array, or a number its dtype: port the function with them."
+            raise CannotPort(text, fix=fix)
 
 
 def is_traced(inputs: Inputs) -> bool:
@@ -82,7 +88,7 @@ def is_traced(inputs: Inputs) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def errors_of(function: Callable[..., Any], static: tuple[str, ...]) -> Callable[..., checkify.Error]:
-    """A port that gives what is wrong with its indices, compiled."""
+    """A port that gives what is wrong with its indices and casts, compiled."""
     signature = inspect.signature(function)
 
     def errors(*args: Any, **kwargs: Any) -> checkify.Error:
@@ -94,7 +100,7 @@ def errors_of(function: Callable[..., Any], static: tuple[str, ...]) -> Callable
             return function(*bound.args, **bound.kwargs)
 
         moving = {name: value for name, value in bound.arguments.items() if name not in fixed}
-        error, _ = checkify.checkify(run, errors=checkify.index_checks)(moving)
+        error, _ = checkify.checkify(run, errors=checkify.index_checks | checkify.user_checks)(moving)
         return error
 
     return jax.jit(functools.wraps(function)(errors), static_argnames=static)

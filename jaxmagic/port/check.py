@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmagic.port.casts import Casts, Place, looked_at, narrows
 from jaxmagic.port.collect import Program, Unit
 from jaxmagic.port.emit import Module, Rename, namespace
 from jaxmagic.port.instrument import constant
@@ -20,6 +21,8 @@ from jaxmagic.port.prove import copied_on_jax
 
 FILE = "<trial>"
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
+Trees = Mapping[Unit, ast.FunctionDef]
+Looks = dict[str, Callable[..., Any]]
 
 
 @dataclass(slots=True)
@@ -31,13 +34,14 @@ class Misfit:
         error: what tracing raised.
         mixed: unit, line, nothing, and the dtypes of the two values that data choose between there.
         shapes: unit and line where data choose between values of different shapes.
-        functions: names of the port's functions that were running then, outermost first.
-        line: of the user's source, where known.
+        whole: unit and line where real numbers become whole ones.
+        functions: names of the port's functions that were running when it raised, outermost first.
     """
 
     casts: dict[tuple[str, int], str] = field(default_factory=dict)
     mixed: set[tuple[str, int, str, str, str]] = field(default_factory=set)
     shapes: set[tuple[str, int]] = field(default_factory=set)
+    whole: set[Place] = field(default_factory=set)
     error: Exception | None = None
     functions: tuple[str, ...] = ()
 
@@ -93,8 +97,13 @@ def misfits(
         found.mixed.add((*place, "", _numbers(args[-2]), _numbers(args[-1])))
         return function(*args)
 
-    looks: dict[str, Callable[..., Any]] = {"__look__": look, "__choose__": choose}
-    function = bind(program, _traced(program, lowered.trees, facts, module, looks))
+    def cast(place: Place, value: Any, dtype: Any) -> Any:
+        if narrows(value, dtype):
+            found.whole.add(place)
+        return value
+
+    looks: Looks = {"__look__": look, "__choose__": choose, "__cast__": cast}
+    function = bind(program, _built(program, lowered.trees, module, looks, facts))
     own = copied_on_jax(inputs)
     try:
         jax.jit(function, static_argnames=static).trace(*own[0], **own[1])
@@ -126,18 +135,21 @@ def _weak(value: Any) -> bool:
     )
 
 
-def _traced(
-    program: Program,
-    trees: Mapping[Unit, ast.FunctionDef],
-    facts: Facts,
-    module: Module,
-    looks: dict[str, Callable[..., Any]],
+def looking(program: Program, trees: Trees, module: Module) -> Callable[..., Any]:
+    """The port with a look at every cast, for `checkify`."""
+    return _built(program, trees, module, {"__cast__": looked_at})
+
+
+def _built(
+    program: Program, trees: Trees, module: Module, looks: Looks, facts: Facts | None = None
 ) -> Callable[..., Any]:
+    """The port's function with looks at its casts, and (given facts) at its expressions."""
     body: list[ast.stmt] = []
     for unit in program.units:
         tree = copy.deepcopy(trees[unit])
         tree.decorator_list = []
-        body.append(Rename(unit).visit(_Look(unit, facts).visit(tree)))
+        tree = tree if facts is None else _Look(unit, facts).visit(tree)
+        body.append(Casts(unit).visit(Rename(unit).visit(tree)))
     names = namespace(module) | looks
     exec(compile(ast.fix_missing_locations(ast.Module(body, [])), FILE, "exec"), names)
     function: Callable[..., Any] = names[program.main.name]

@@ -16,10 +16,10 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import obstacles
-from jaxmagic.port.assumed import assumptions, captures, has_indices, mixed
+from jaxmagic.port.assumed import assumptions, captures, has_indices, mixed, whole
 from jaxmagic.port.bounds import Bounds
 from jaxmagic.port.branches import UNSEEN
-from jaxmagic.port.check import Misfit, misfits
+from jaxmagic.port.check import Misfit, looking, misfits
 from jaxmagic.port.collect import Program, Unit, collect
 from jaxmagic.port.contexts import opened
 from jaxmagic.port.decide import Eager
@@ -117,9 +117,12 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
 def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs) -> Port:
     """The result."""
     bounds = None
-    if has_indices(made):
+    if has_indices(made) or made.whole:
         asked, told = functools.partial(ask, program), functools.partial(outcome, program, made)
-        bounds = Bounds(made.function, asked, told, made.static, jitted=made.jitted, wide=wide)
+        looking_at = made.function
+        if made.whole:
+            looking_at = bind(program, looking(program, made.lowered.trees, made.module))
+        bounds = Bounds(made.function, looking_at, asked, told, made.static, jitted=made.jitted, wide=wide)
     return Port(
         name=program.main.name,
         original=made.module.original,
@@ -259,6 +262,7 @@ def settle(
                 static=static,
                 jitted=found.error is None,
                 mixed=mixed(program, lowered, found),
+                whole=whole(program, found),
             )
     raise CannotPort(f"The port of `{program.main.name}` does not settle.", fix="Simplify the function.")
 

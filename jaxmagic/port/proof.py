@@ -34,6 +34,7 @@ class Made:
     Args:
         refusal: why there is none under jit, where there is not.
         mixed: lines whose dtype data decide.
+        whole: lines on which real numbers become whole ones.
         proof: what was said when it was proved, where it has been.
     """
 
@@ -44,6 +45,7 @@ class Made:
     jitted: bool
     refusal: CannotPort | None = None
     mixed: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
     proof: list[Note] | None = None
 
 

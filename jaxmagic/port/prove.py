@@ -105,7 +105,9 @@ def _arrays(numpy: Any, port: Any, where: str) -> Iterator[Difference]:
         yield Difference(where=where, how="cannot be compared")
         return
     if a.dtype == object or b.dtype == object:
-        if type(numpy) is not type(port):
+        if isinstance(numpy, int):
+            yield Difference(where=where, how=f"is {port} at its value, not {numpy}")
+        elif type(numpy) is not type(port):
             yield Difference(where=where, how=f"is a {type(port).__name__}, not a {type(numpy).__name__}")
         return
     if a.shape != b.shape:

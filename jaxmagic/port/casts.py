@@ -1,0 +1,72 @@
+"""Real numbers that become whole ones: of those that do not fit NumPy makes what the machine does.
+
+C leaves it open what 300.0 is as an unsigned byte: some processors wrap it round, others give the
+nearest number that fits, and XLA has its own way. So a port says where it casts, and a call of it looks.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import checkify
+
+from jaxmagic.port.collect import Unit
+from jaxmagic.port.instrument import constant
+
+# Functions of a value and a dtype, and that of an array and the value that fills it.
+OF_DTYPE, OF_ARRAY = {"jnp.asarray", "jnp.array"}, "jnp.full_like"
+WHOLE = {f"jnp.{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+Place = tuple[str, int]
+
+
+class Casts(ast.NodeTransformer):
+    """`__cast__(place, value, dtype)` around each value that is given a dtype."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self.line = unit.node.lineno
+
+    def visit(self, node: ast.AST) -> Any:
+        """A statement says on which line of the user's it is."""
+        if isinstance(node, ast.stmt):
+            self.line = getattr(node, "lineno", self.line)
+        return super().visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        """A call that gives its value a dtype."""
+        line = self.line
+        self.generic_visit(node)
+        name, of = ast.unparse(node.func), {word.arg: word.value for word in node.keywords}
+        given = of.get("dtype") or (node.args[1] if len(node.args) == 2 else None)
+        if name in OF_DTYPE and node.args and given is not None:
+            node.args[0] = self._around(line, node.args[0], given)
+        elif name == OF_ARRAY and len(node.args) == 2:
+            node.args[1] = self._around(line, node.args[1], ast.Attribute(node.args[0], "dtype", ast.Load()))
+        elif name in WHOLE and node.args:
+            node.args[0] = self._around(line, node.args[0], node.func)
+        elif isinstance(node.func, ast.Attribute) and node.func.attr == "astype" and node.args:
+            node.func.value = self._around(line, node.func.value, node.args[0])
+        return node
+
+    def _around(self, line: int, value: ast.expr, dtype: ast.expr) -> ast.Call:
+        place = constant((self.unit.name, line))
+        return ast.Call(ast.Name("__cast__", ast.Load()), [place, value, dtype], [])
+
+
+def narrows(value: Any, dtype: Any) -> bool:
+    """Whether a cast makes whole numbers of real ones that are not known before the program runs."""
+    real = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating)
+    return real and np.issubdtype(np.dtype(dtype), np.integer)
+
+
+def looked_at(place: Place, value: Any, dtype: Any) -> Any:  # noqa: ARG001 one signature for both looks
+    """A value that is about to be cast, held to what fits."""
+    if narrows(value, dtype):
+        limits, cut = np.iinfo(np.dtype(dtype)), jnp.trunc(value)
+        fits = (cut >= float(limits.min)) & (cut < float(limits.max) + 1.0)
+        checkify.check(jnp.all(fits), "a number does not fit")
+    return value
