@@ -189,7 +189,7 @@ def outcome(function, x):
     """What it gives, or the class of what it raises; whether NumPy and JAX differ is the machine's affair."""
     try:
         return function(x)
-    except (CannotPort, ValueError) as error:
+    except (CannotPort, ValueError, OverflowError) as error:
         return type(error)
 
 
