@@ -33,6 +33,11 @@ for i in range(4):
     m[i] = a[None, :] * k[i]
     b[1:4] = m[i, :3][None, None]
 m[...] = b[None, None]
+---
+for i in range(4):
+    p = i + np.argmax(np.abs(m[i:, i]))
+    m[[i, p]] = m[[p, i]]
+    a[[i, k[i]]] = a[[k[i], i]]
 """
 BY_OPERATIONS = """\
 w = a[:1] if a[0] > 0.3 else a

@@ -53,7 +53,9 @@ class Stores(Statements):
             return self._put_window(target, base, index, value, old)
         if not value.is_plain:
             raise self.varying(old)
-        fitted = self._without_ones(value.node, old, index.result_ndim)
+        places = [part for part in index.parts if not isinstance(part, ast.Slice)]
+        ndim = index.result_ndim if all(self._is_place(part) for part in places) else None
+        fitted = self._without_ones(value.node, old, ndim)
         new = self._as_dtype(base, fact, fitted, old)
         if index.moving:
             return self._put_moving(target, base, index, new, old)
@@ -73,6 +75,10 @@ class Stores(Statements):
             return call("jnp.asarray", value, ast.Attribute(base, "dtype", ast.Load()))
         # Not `.at[...].set`, of which XLA makes a `map`: turned around, that aborts the process.
         return call("jnp.full_like", base, value)
+
+    def _is_place(self, part: ast.expr) -> bool:
+        """Whether an element of an index is one whole number."""
+        return self.fact(part).is_scalar or (isinstance(part, ast.Constant) and isinstance(part.value, int))
 
     def _without_ones(self, value: ast.expr, old: ast.expr, ndim: int | None) -> ast.expr:
         """A value without the first axes, of one element each, that its place has not: NumPy drops them."""
