@@ -25,6 +25,7 @@ from jaxmagic.port.nodes import (
     tuple_of,
 )
 from jaxmagic.port.observe import Fact, form_of
+from jaxmagic.port.obstacles import CHANGES
 from jaxmagic.port.stores import Stores
 from jaxmagic.port.unseen import is_certain
 from jaxmagic.port.windows import call
@@ -46,6 +47,7 @@ class Branches(Stores):
             )
         if raises(node.body) or raises(node.orelse):
             return self.block(self._not_raising(node), env)
+        self._refuse_containers(node)
         for block in blocks(node):
             self._refuse_unseen(block)
         with self._trusted():
@@ -59,6 +61,22 @@ class Branches(Stores):
             yield
         finally:
             self.trusting = outer
+
+    def _refuse_containers(self, node: ast.If) -> None:
+        """A list may not grow or shrink where data decide whether it does: both ways are traced."""
+        statements = [inner for block in blocks(node) for each in block for inner in ast.walk(each)]
+        calls = [inner for inner in statements if isinstance(inner, ast.Call)]
+        for call_ in calls:
+            method = call_.func
+            if not isinstance(method, ast.Attribute) or method.attr not in CHANGES:
+                continue
+            kinds = {form.kind for form in self.fact(method.value).forms}
+            if kinds <= {"list", "dict", "other"}:
+                raise self.unit.refuse(
+                    call_,
+                    f"Data decide whether `{ast.unparse(call_)}` runs, and so how much it holds.",
+                    "Use an array of full size and choose with a mask, or with `np.where`.",
+                )
 
     def _not_raising(self, node: ast.If) -> list[ast.stmt]:
         """The branch that does not raise: compiled code raises nothing, and NumPy's did not."""

@@ -271,6 +271,16 @@ class Desugar:
         yield from self._into(node, target, value)
         yield like(ast.Assign(node.targets, copy.deepcopy(target)), node)
 
+    def _if(self, node: ast.If) -> Iterator[ast.stmt]:
+        """`if c: x.append(a) else: x.append(b)` appends once, one or the other."""
+        calls = [appending(body) for body in (node.body, node.orelse)]
+        if None in calls or len({ast.unparse(call.func) for call in calls if call is not None}) > 1:
+            yield from self._hoisted(node)
+            return
+        first, other = (call for call in calls if call is not None)
+        value = like(ast.IfExp(node.test, first.args[0], other.args[0]), node)
+        yield from self._hoisted(like(ast.Expr(ast.Call(first.func, [value], [])), node))
+
     def _expr(self, node: ast.Expr) -> Iterator[ast.stmt]:
         call = node.value
         if isinstance(call, ast.Constant):
@@ -322,3 +332,11 @@ def _is_itself(node: ast.Assign) -> bool:
     """Whether a statement is `x = x`."""
     target = node.targets[0]
     return isinstance(target, ast.Name) and isinstance(node.value, ast.Name) and target.id == node.value.id
+
+
+def appending(body: list[ast.stmt]) -> ast.Call | None:
+    """The call, where all that a block does is to append one value to a list that has a name."""
+    call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or len(call.args) != 1:
+        return None
+    return call if call.func.attr == "append" and isinstance(call.func.value, ast.Name) else None

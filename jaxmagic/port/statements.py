@@ -16,6 +16,7 @@ from jaxmagic.port.fresh import Names
 from jaxmagic.port.known import LOST, Decisions, Env, Held
 from jaxmagic.port.nodes import is_put, like, load
 from jaxmagic.port.observe import Facts
+from jaxmagic.port.obstacles import CHANGES
 from jaxmagic.port.subscripts import Subscripts
 from jaxmagic.port.windows import Value
 
@@ -135,7 +136,8 @@ class Statements(Subscripts):
         """Whether a method changes a list or another container."""
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             return False
-        return any(form.kind in NOT_CARRIED for form in self.fact(node.func.value).forms)
+        forms = self.fact(node.func.value).forms
+        return any(form.kind in NOT_CARRIED for form in forms) or (not forms and node.func.attr in CHANGES)
 
     def _assert(self, node: ast.Assert, env: Env) -> list[ast.stmt]:
         if self.is_static(node.test, env):
