@@ -121,3 +121,49 @@ def test_counting_needs_no_word():
 @pytest.mark.parametrize("body", REFUSED.split("---\n"))
 def test_refused_on_every_input(body):
     assert all(verdict.startswith("refused") for verdict in verdicts(body))
+
+
+def test_what_ends_by_return_only_returns_what_it_found():
+    def ends(x, tol):
+        while True:
+            for i in range(3):
+                while True:
+                    x = x / 2
+                    if x[i] < tol:
+                        break
+                if x.sum() < tol:
+                    return x, i
+
+    first, other = np.array([8.0, 2.0, 1.0]), np.array([1.0, 64.0, 3.0])
+    made = port(ends, first, 0.5)
+    for x in (first, other):
+        for got, wanted in zip(made.function(x, 0.5), ends(x, 0.5), strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_list_that_grows_where_data_decide_is_not_traced_both_ways():
+    def kept(x):
+        found = []
+        for v in x:
+            if v > 0:
+                found.append(v)  # noqa: PERF401
+        return np.array(found)
+
+    def either(x):
+        found = []
+        for v in x:
+            if v > 0:
+                found.append(v)
+            else:
+                found.append(0.0)
+        return np.array(found)
+
+    first, other = np.array([1.0, -2.0, 3.0]), np.array([-1.0, -2.0, 3.0])
+    made, whole = port(kept, first), port(either, first)
+    assert [[note.kind for note in each.notes if note.kind == "eager"] for each in (made, whole)] == [
+        ["eager"],
+        [],
+    ]
+    for x in (first, other):
+        np.testing.assert_array_equal(made.function(x), kept(x))
+        np.testing.assert_array_equal(whole.function(x), either(x))

@@ -84,8 +84,9 @@ class Exits:
         head: list[ast.stmt] = [_hidden(assign(going, ast.Constant(value=True), node))] if stops else []
         if returning:
             self._name_results(node)
-            self.found = self.names.new("found")
-            head.append(_hidden(assign(self.found, ast.Constant(value=False), node)))
+            endless = first is None and _is_endless(node)
+            self.found = "" if endless else self.names.new("found")
+            head += [_hidden(assign(self.found, ast.Constant(value=False), node))] if self.found else []
         found = self.found
         loop = self._while(node, going, self.inside(body, going), head, first)
         self.found = outer
@@ -107,9 +108,10 @@ class Exits:
         return first
 
     def _after(self, node: ast.stmt, found: str) -> list[ast.stmt]:
+        """What a loop returns, if it did: one that nothing else ends always does."""
         values: list[ast.expr] = [load(name) for name in self.results]
         end = made(ast.Return(ast.Tuple(values, ast.Load()) if self.width(node) is not None else values[0]))
-        return [made(ast.copy_location(ast.If(_flag(found), [end], []), node))]
+        return [made(ast.copy_location(ast.If(_flag(found), [end], []), node)) if found else end]
 
     def _name_results(self, node: ast.stmt) -> None:
         """A name for what the loop's `return`s give, or one for each value of a tuple."""
@@ -141,8 +143,8 @@ class Exits:
         tests: list[ast.expr] = [_flag(going)] if going else []
         rest = [_negated(first.test)] if first is not None else []
         if isinstance(node, ast.While):
-            plain_true = isinstance(node.test, ast.Constant) and node.test.value
-            return _loop([*tests, *([] if plain_true else [node.test]), *rest], body, node, first)
+            own = [] if _is_true(node.test) else [node.test]
+            return _loop([*tests, *own, *rest], body, node, first)
         index = self.names.new("k")
         head.append(_hidden(assign(index, ast.Constant(0), node)))
         values, length = self._element(node, index)
@@ -211,9 +213,19 @@ class Exits:
                 for name, value in zip(self.results, given, strict=False)
                 if not (isinstance(value, ast.Name) and value.id == name)
             ),
-            _hidden(assign(found, ast.Constant(value=True), node)),
+            *([_hidden(assign(found, ast.Constant(value=True), node))] if found else []),
             _hidden(assign(going, ast.Constant(value=False), node)),
         ]
+
+
+def _is_true(test: ast.expr) -> bool:
+    return isinstance(test, ast.Constant) and bool(test.value)
+
+
+def _is_endless(node: ast.For | ast.While) -> bool:
+    """Whether nothing but a `return` ends a loop."""
+    breaks = any(leaves(inner, kinds=(ast.Break,)) for inner in node.body)
+    return isinstance(node, ast.While) and _is_true(node.test) and not breaks
 
 
 def _loop(tests: list[ast.expr], body: list[ast.stmt], node: ast.stmt, first: ast.If | None) -> ast.While:
