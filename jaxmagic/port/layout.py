@@ -282,9 +282,15 @@ class Printer:
             bare.orelse = []
         if isinstance(bare, ast.FunctionDef):
             bare.decorator_list = []
-        words = self._written(bare)
-        comment = self._beside_header(node)
-        return words.rsplit("\n", 1)[0].rstrip() + comment
+        words = self._written(bare).rsplit("\n", 1)[0].rstrip()
+        own = self._own_header(node) if isinstance(node, ast.FunctionDef) else ""
+        words = own if own and _heads(own) == _heads(words) else words
+        return words if "\n" in own else words + self._beside_header(node)
+
+    def _own_header(self, node: ast.FunctionDef) -> str:
+        """The user's own `def name(parameters):`, to the letter."""
+        place = getattr(node, "place", None)
+        return head_of(place.text[place.start : place.end]) if place and place.text == self.text else ""
 
     # -- comments --
 
@@ -314,6 +320,23 @@ class Printer:
         if place is None or place.text != self.text or not body or not hasattr(body[0], "lineno"):
             return ""
         return self.comments.pop(node.lineno, "") if body[0].lineno > node.lineno else ""
+
+
+def head_of(text: str) -> str:
+    """A function's source up to the colon before its body."""
+    depth, found = 0, []
+    for token in tokenize.generate_tokens(io.StringIO(text[text.index("def ") :]).readline):
+        found.append(token)
+        depth += (token.string in "([{") - (token.string in ")]}") if token.type == tokenize.OP else 0
+        if token.string == ":" and depth == 0:
+            break
+    lines = text[text.index("def ") :].split("\n")
+    row, column = found[-1].end
+    return "\n".join([*lines[: row - 1], lines[row - 1][:column]])
+
+
+def _heads(text: str) -> str:
+    return ast.unparse(ast.parse(f"{text} pass"))
 
 
 def _means(text: str, words: str) -> bool:
