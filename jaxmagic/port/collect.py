@@ -26,6 +26,7 @@ from jaxmagic.port.layout import mark
 from jaxmagic.results import Span
 
 MISSING = object()
+Inputs = tuple[tuple[Any, ...], Mapping[str, Any]]
 # Code of these packages is called, never rewritten.
 FOREIGN = ("numpy", "jax", "scipy", "pandas", "torch", "builtins", "math", "functools", "itertools")
 
@@ -90,11 +91,13 @@ class Program:
     Args:
         units: callees before callers.
         bound: positional and keyword arguments that a partial or a bound method supplies.
+        given: functions among the arguments, by their units; None for NumPy's own.
     """
 
     units: tuple[Unit, ...]
     bound_args: tuple[Any, ...] = ()
     bound_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[Callable[..., Any], Unit | None] = field(default_factory=dict)
 
     @property
     def main(self) -> Unit:
@@ -102,16 +105,34 @@ class Program:
         return self.units[-1]
 
 
-def collect(fn: Callable[..., Any]) -> Program:
-    """The source of a callable and of its helpers.
+def collect(fn: Callable[..., Any], inputs: Inputs = ((), {})) -> Program:
+    """The source of a callable, of its helpers, and of the functions among its inputs.
 
     Raises:
         CannotPort: there is no Python source, or the code calls itself.
     """
     function, args, kwargs = plain_function(fn)
     finder = _Finder(args[0] if args and is_method(function, args[0]) else None)
-    finder.unit(function)
-    return Program(units=tuple(finder.done.values()), bound_args=args, bound_kwargs=kwargs)
+    given = {
+        value: finder.unit(value, name) if isinstance(value, types.FunctionType) else None
+        for name, value in functions_in(function, (args + inputs[0], {**kwargs, **inputs[1]}))
+        if value is not function
+    }
+    main = finder.unit(function)
+    units = (*(unit for unit in finder.done.values() if unit is not main), main)
+    return Program(units=units, bound_args=args, bound_kwargs=kwargs, given=given)
+
+
+def functions_in(function: types.FunctionType, inputs: Inputs) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The user's and NumPy's functions among the arguments, by the names of the parameters."""
+    try:
+        bound = inspect.signature(function).bind_partial(*inputs[0], **inputs[1])
+    except TypeError:
+        return
+    for name, value in bound.arguments.items():
+        own = isinstance(value, types.FunctionType) and not is_foreign(value)
+        if own or isinstance(value, np.ufunc):
+            yield name, value
 
 
 def plain_function(fn: Any) -> tuple[types.FunctionType, tuple[Any, ...], dict[str, Any]]:
@@ -135,6 +156,19 @@ def plain_function(fn: Any) -> tuple[types.FunctionType, tuple[Any, ...], dict[s
     raise CannotPort(
         f"{name} has no Python source to port: it is built in or compiled.",
         fix="Write a Python function that calls it, or race it as it is.",
+    )
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two functions do the same: a lambda is another object each time that its line runs."""
+    if not isinstance(one, types.FunctionType) or not isinstance(other, types.FunctionType) or one is other:
+        return one is other
+    cells = [[id(cell.cell_contents) for cell in each.__closure__ or ()] for each in (one, other)]
+    return (
+        one.__code__ == other.__code__
+        and one.__globals__ is other.__globals__
+        and (one.__defaults__, one.__kwdefaults__) == (other.__defaults__, other.__kwdefaults__)
+        and cells[0] == cells[1]
     )
 
 
@@ -206,11 +240,12 @@ class _Finder:
         self.done: dict[types.FunctionType, Unit] = {}
         self.under_way: list[types.FunctionType] = []
 
-    def unit(self, function: types.FunctionType) -> Unit:
+    def unit(self, function: types.FunctionType, otherwise: str = "function") -> Unit:
+        """A function's unit; one without a name is called `otherwise`."""
         if function in self.done:
             return self.done[function]
         self.under_way.append(function)
-        unit = read(function, self._free_name(function))
+        unit = read(function, self._free_name(function, otherwise))
         for text, node, callee in self._callees(unit):
             if callee in self.under_way:
                 raise unit.refuse(
@@ -233,8 +268,8 @@ class _Finder:
         arguments = [*unit.node.args.posonlyargs, *unit.node.args.args]
         return arguments[0].arg if arguments else None
 
-    def _free_name(self, function: types.FunctionType) -> str:
-        name = function.__name__ if function.__name__.isidentifier() else "function"
+    def _free_name(self, function: types.FunctionType, otherwise: str) -> str:
+        name = function.__name__ if function.__name__.isidentifier() else otherwise
         taken = {unit.name for unit in self.done.values()}
         numbered = (f"{name}_{n}" for n in range(2, len(taken) + 3))
         return name if name not in taken else next(n for n in numbered if n not in taken)

@@ -25,7 +25,7 @@ from jaxmagic.port.contexts import opened
 from jaxmagic.port.decide import Eager
 from jaxmagic.port.emit import execute, module_of
 from jaxmagic.port.explore import observe
-from jaxmagic.port.guard import guarded
+from jaxmagic.port.guard import guarded, is_function
 from jaxmagic.port.known import Decisions
 from jaxmagic.port.observe import Facts
 from jaxmagic.port.proof import (
@@ -63,7 +63,7 @@ def drive(
     fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, prove: bool = True
 ) -> Port:
     """Collect, observe, rewrite, print, run and compare; a race does the last two itself."""
-    program = collect(fn)
+    program = collect(fn, (args, kwargs))
     silenced = opened(program)
     for unit in program.units:
         obstacles.check(unit)
@@ -396,9 +396,13 @@ def are_finite(arguments: Mapping[str, Any]) -> bool:
 
 
 def static_parameters(function: Callable[..., Any], inputs: Inputs, decisions: Decisions) -> tuple[str, ...]:
-    """Parameters whose values are Python's own, such as sizes: they stay Python values under jit."""
+    """Parameters whose values are Python's own, such as sizes and functions: they stay so under jit."""
     given = named(function, inputs)
-    return tuple(name for name, value in given.items() if is_static_value(value) or name in decisions.static)
+    return tuple(
+        name
+        for name, value in given.items()
+        if is_static_value(value) or is_function(value) or name in decisions.static
+    )
 
 
 def refuse_shapes(program: Program, found: Misfit) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port.bounds import Bounds
+from jaxmagic.port.collect import is_same
 
 NUMBERS = {"f": "real", "i": "integer", "u": "unsigned", "c": "complex", "b": "boolean"}
 
@@ -31,6 +33,11 @@ def guarded(
     def port(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         for name, value in bound.arguments.items():
+            if is_function(inputs.get(name)) and not is_same(inputs[name], value):
+                raise CannotPort(
+                    f"This port was made for the function that `{name}` was, and is given another.",
+                    fix="Port the function again with these inputs.",
+                )
             if name in kinds and kinds_of(value) != kinds[name]:
                 raise CannotPort(
                     f"This port was made for `{name}` as {' and '.join(kinds[name]) or 'nothing'}, "
@@ -42,6 +49,11 @@ def guarded(
         return function(*args, **kwargs)
 
     return port
+
+
+def is_function(value: Any) -> bool:
+    """Whether an input is a function: of Python's, or one of NumPy's on elements."""
+    return isinstance(value, types.FunctionType | np.ufunc)
 
 
 def kinds_of(value: Any) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmagic.port.collect import Program, Unit
+from jaxmagic.port.collect import Program, Unit, is_same
 from jaxmagic.port.instrument import END, ENTER, SEE, TOUCH, Instrument
 
 Key = tuple[Any, ...]
@@ -288,10 +289,29 @@ def watched_run(program: Program, watch: Watch, run: Callable[[Callable[..., Any
         own = copied_state(unit)
         state |= {name: (unit, value) for name, value in own.items()}
         functions[unit.name] = _watched(unit, watch, functions, own)
-    result = run(functions[program.main.name])
+    watched = {given: functions[unit.name] for given, unit in program.given.items() if unit is not None}
+    result = run(taking(functions[program.main.name], watched))
     for name, (unit, value) in state.items():
         _refuse_changed(unit, name, value)
     return result
+
+
+def taking(function: Callable[..., Any], own: Mapping[Callable[..., Any], Any]) -> Callable[..., Any]:
+    """A function that takes others for those that it is given."""
+    if not own:
+        return function
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        swapped = {name: _swapped(value, own) for name, value in kwargs.items()}
+        return function(*(_swapped(value, own) for value in args), **swapped)
+
+    call.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    call.__name__ = function.__name__
+    return call
+
+
+def _swapped(value: Any, own: Mapping[Callable[..., Any], Any]) -> Any:
+    return next((mine for given, mine in own.items() if is_same(given, value)), value)
 
 
 def copied_state(unit: Unit) -> dict[str, Any]:

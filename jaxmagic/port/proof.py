@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port.collect import Program
 from jaxmagic.port.emit import Module
 from jaxmagic.port.explore import ends
-from jaxmagic.port.observe import Facts
+from jaxmagic.port.observe import Facts, taking
 from jaxmagic.port.prove import Difference, Run, compare, copied, copied_on_jax, is_chaotic, on_jax, varied
 from jaxmagic.port.specialise import Lowered
 from jaxmagic.results import Note
@@ -64,7 +65,13 @@ def call_on_copies(function: Callable[..., Any], main: Callable[..., Any], input
 
 
 def bind(program: Program, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The port with what a partial or a bound method of the user's supplies."""
+    """The port, which takes its own functions for the user's, with what a partial or a method supplies."""
+    names = function.__globals__
+    own = {
+        given: getattr(jnp, given.__name__, given) if unit is None else names[unit.name]
+        for given, unit in program.given.items()
+    }
+    function = taking(function, own)
     if not program.bound_args and not program.bound_kwargs:
         return function
     return functools.partial(function, *map(on_jax, program.bound_args), **on_jax(dict(program.bound_kwargs)))

@@ -154,6 +154,11 @@ def lower(
 ) -> Lowered:
     """The trees of the port, callers first so that helpers know what is passed to them."""
     calls: dict[Unit, dict[str, bool]] = {unit: {} for unit in program.units}
+    for unit in given_units(program):
+        if plain[unit].mutated:
+            text = f"`{unit.name}`, which is passed as an argument, changes its own arguments in place."
+            raise unit.refuse(unit.node, text, "Return the new value.")
+        calls[unit] = dict.fromkeys(inspect.signature(unit.function).parameters, False)
     trees: dict[Unit, ast.FunctionDef] = {}
     loops: dict[str, tuple[str, int]] = {}
     mapped: set[tuple[str, int]] = set()
@@ -189,6 +194,11 @@ def lower(
         whole=tuple(whole),
         mixed=tuple(mixed),
     )
+
+
+def given_units(program: Program) -> list[Unit]:
+    """The units of the functions among the arguments, which are called with data."""
+    return [unit for unit in program.given.values() if unit is not None]
 
 
 def lines_of(unit: Unit, numbers: list[int]) -> list[str]:
