@@ -869,3 +869,37 @@ def update_never_seen(x):
     if x.sum() > 100:
         x *= 2
     return x
+
+
+# -- the place of an extreme in a part that moves, and products of such parts -------------------------
+
+
+@kernel(lambda: [mat(12)])
+def factors_with_pivots(A):
+    order = np.arange(len(A))
+    for k in range(len(A) - 1):
+        p = k + np.argmax(np.abs(A[k:, k]))
+        if p != k:
+            A[[k, p]] = A[[p, k]]
+            order[[k, p]] = order[[p, k]]
+        A[k + 1 :, k] /= A[k, k]
+        A[k + 1 :, k + 1 :] -= np.outer(A[k + 1 :, k], A[k, k + 1 :])
+    return A, order
+
+
+@kernel(lambda: [vec(12)], lambda: [np.full(12, np.inf)])
+def sorted_by_selection(a):
+    for i in range(len(a)):
+        j = i + a[i:].argmin()
+        a[i], a[j] = a[j], a[i]
+    return a
+
+
+@kernel(lambda: [ints(12)], lambda: [np.full(12, np.iinfo(np.int64).min)])
+def places_of_whole_numbers_and_truths(a):
+    out = np.zeros((3, len(a)), int)
+    for i in range(1, len(a)):
+        out[0, i] = np.argmax(a[:i])
+        out[1, i] = a[i // 2 : i + 1].argmin()
+        out[2, i] = np.argmax(a[i:] > a[0]) - np.argmin(a[:i] > a[i])
+    return out

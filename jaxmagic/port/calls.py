@@ -151,9 +151,13 @@ class Calls(Contractions):
             return self.together(node, new, args)
         if short in REDUCTIONS:
             return self._reduction(node, short, args[0], env)
+        if short in ("argmax", "argmin"):
+            return self._place(node, node.args[0], short, args[0])
         if name == "numpy.count_nonzero" and len(node.args) == 1 and not node.keywords:
             nothing = ast.Constant(value=False) if self.fact(node.args[0]).kind == "b" else ast.Constant(0)
             return Value(node=call("jnp.count_nonzero", args[0].filled(nothing)), ndim=0)
+        if name == "numpy.outer" and len(args) == 2 and not node.keywords:
+            return self.outer(node, *args)
         if name == "numpy.flip" and len(args) == 1:
             return self._flipped(node, args[0])
         if name == "numpy.linalg.norm" and len(node.args) == 1 and not node.keywords:
@@ -203,6 +207,8 @@ class Calls(Contractions):
             return Value(node=self._python_value(node, func, new), ndim=self.fact(node).ndim)
         if func.attr in REDUCTIONS:
             return self._reduction(node, func.attr, base, env)
+        if func.attr in ("argmax", "argmin"):
+            return self._place(node, func.value, func.attr, base)
         if func.attr in ("copy", "astype", "conj", "conjugate"):
             return replace(base, node=new)
         if func.attr == "dot" and len(node.args) == 1:

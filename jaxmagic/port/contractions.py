@@ -69,6 +69,14 @@ class Contractions(Expressions):
         self._operands(new, lhs, rhs)
         return Value(node=new, axes=_free_axes(left, right), ndim=left.ndim + right.ndim - 2)
 
+    def outer(self, node: ast.expr, left: Value, right: Value) -> Value:
+        """`np.outer(x[k:], y[k:])`: of the rows those count that count in x, of the columns those in y."""
+        if (left.ndim, right.ndim) != (1, 1) or left.mask is not None or right.mask is not None:
+            raise self.varying(node)
+        windows = {-2: left.axes.get(-1), -1: right.axes.get(-1)}
+        axes = {axis: window for axis, window in windows.items() if window is not None}
+        return Value(node=call("jnp.outer", left.node, right.node), axes=axes, ndim=2)
+
     def _filled_once(
         self, left: ast.expr, lhs: ast.expr, right: ast.expr, rhs: ast.expr
     ) -> tuple[ast.expr, ast.expr]:
@@ -117,13 +125,26 @@ class Contractions(Expressions):
         function = short.removeprefix("a") if short in ("amax", "amin") else short
         return Value(node=call(f"jnp.{function}", value.node, **keywords), ndim=self.fact(node).ndim)
 
-    def _limit(self, node: ast.Call, value: Value, word: str) -> ast.expr:
-        """The number that changes no extreme: the least ("min") or largest of a dtype."""
-        if self.fact(node).kind in "iu":
+    def _limit(self, of: ast.expr, value: Value, word: str) -> ast.expr:
+        """The number that changes no extreme: the least ("min") or largest of the dtype of an expression."""
+        if self.fact(of).kind == "b":
+            return ast.Constant(value=word == "max")
+        if self.fact(of).kind in "iu":
             return ast.Attribute(
                 call("jnp.iinfo", ast.Attribute(value.node, "dtype", ast.Load())), word, ast.Load()
             )
         return ast.UnaryOp(ast.USub(), final("jnp.inf")) if word == "min" else final("jnp.inf")
+
+    def _place(self, node: ast.Call, of: ast.expr, short: str, value: Value) -> Value:
+        """`np.argmax(x[k:])`: turned so that the part starts at 0, ties are told apart as in NumPy."""
+        window = value.axes.get(-1)
+        operands = len(node.args) - bool(numpy_name(self.unit, node.func))
+        if value.ndim != 1 or window is None or operands or node.keywords:
+            raise self.varying(node)
+        filled = value.filled(self._limit(of, value, "min" if short == "argmax" else "max"))
+        if window.start:
+            filled = call("jnp.roll", filled, ast.UnaryOp(ast.USub(), written(window.start)))
+        return Value(node=call(f"jnp.{short}", filled), ndim=0)
 
     def _flipped(self, node: ast.Call, value: Value) -> Value:
         """`np.flip(x[:k])`: the whole flipped, and moved so that it starts where it did."""
