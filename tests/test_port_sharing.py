@@ -73,10 +73,32 @@ def from_a_helper(a, k):
     return w
 
 
+def left_behind(a, k):
+    w = a * 1
+    u = w
+    v = w if k[0] > 0 else a * 2
+    w = a + 1
+    u[0] = 5
+    return v, w
+
+
+def left_behind_twice(a, k):
+    w = a * 1
+    u, v = a * 2, a * 3
+    if k[0] > 0:
+        u = w
+        v = w
+    w = a + 1
+    u[0] = 5
+    return v, w
+
+
 @pytest.mark.parametrize("k", [UP, DOWN], ids=["up", "down"])
 @pytest.mark.parametrize(
     "function",
     [
+        left_behind,
+        left_behind_twice,
         rebound_in_a_branch,
         bound_in_both_branches,
         chosen,
@@ -259,3 +281,24 @@ def test_what_is_surely_apart_is_ported(function, k):
             result, changed = jax.jit(made.function)(a.copy(), other)
         np.testing.assert_allclose(result, function(a, other))
         np.testing.assert_allclose(changed, a)
+
+
+def swept(A, b, turns=30):
+    x = np.zeros_like(b)
+    for _ in range(turns):
+        new = np.copy(x)
+        for i in range(len(b)):
+            new[i] = (b[i] - A[i, :i] @ new[:i] - A[i, i + 1 :] @ x[i + 1 :]) / A[i, i]
+        if np.allclose(x, new, rtol=1e-8):
+            break
+        x = new
+    return x
+
+
+def test_a_copy_made_anew_each_time_is_not_what_the_name_meant_before():
+    rng = np.random.default_rng(0)
+    A, b, other = rng.normal(size=(4, 4)) + 8 * np.eye(4), rng.normal(size=4), rng.normal(size=4)
+    made = port(swept, A, b)
+    with jax.enable_x64(new_val=made.x64):
+        for given in (b, other, np.zeros(4)):
+            np.testing.assert_allclose(made.function(A, given), swept(A, given), rtol=1e-12)

@@ -61,9 +61,14 @@ class Sharing(dict[str, View]):
         return self.maybe.get(name, frozenset()) | surely
 
     def bind(self, names: frozenset[str]) -> None:
-        """Names that mean something new now; views of what they meant are told apart no longer."""
-        for name in names & self.maybe.keys():
-            del self.maybe[name]
+        """Names that mean something new; two that perhaps look at what one meant perhaps share it still."""
+        for name in names:
+            perhaps = {other for other, bases in self.maybe.items() if name in bases} - names
+            surely = {other for other, view in self.items() if view.base == name} - names
+            seen = perhaps | surely | (self.bases(name) - names)
+            for other in perhaps:
+                self.maybe[other] = self.maybe[other] - {name} | (seen - {other})
+        self.maybe = {name: bases for name, bases in self.maybe.items() if bases and name not in names}
         self.own |= names
 
     def root(self, name: str) -> str:

@@ -220,8 +220,8 @@ class Views:
             self.unknown[name] = value
 
     def _forget(self, names: frozenset[str], views: Sharing) -> None:
-        self._lose(names, views)
         views.bind(names)
+        self._lose(names, views)
 
     def _lose(self, names: frozenset[str], views: Sharing) -> None:
         for name in [n for n, view in views.items() if n in names or read(view.value) & names]:
