@@ -1,8 +1,10 @@
 """What generated programs found, one each: ports that agreed on their own inputs and not on others."""
 
+import jax
 import numpy as np
 import pytest
 
+from jaxmagic.errors import CannotPort
 from jaxmagic.port import port
 from tests.port_programs import judged
 
@@ -167,3 +169,36 @@ def test_a_list_that_grows_where_data_decide_is_not_traced_both_ways():
     for x in (first, other):
         np.testing.assert_array_equal(made.function(x), kept(x))
         np.testing.assert_array_equal(whole.function(x), either(x))
+
+
+def test_zip_ends_with_its_shortest_on_other_lengths_too():
+    def weighed(a, b):
+        total = 0.0
+        for x, y in zip(a, b):  # noqa: B905 as people write it
+            total = total + x if x > y else total - x * y
+        return total
+
+    made = port(weighed, np.arange(20.0), np.ones(20))
+    with jax.enable_x64(True):  # noqa: FBT003
+        for n, m in ((20, 12), (9, 20)):
+            a, b = np.linspace(-1, 2, n), np.linspace(1, 0, m)
+            np.testing.assert_allclose(made.function(a, b), weighed(a, b))
+
+
+def test_an_axis_of_one_element_is_another_kind_of_input():
+    def filled(a, b):
+        a[:] = b
+        return a + 1
+
+    made = port(filled, np.zeros(4), np.ones(4))
+    with jax.enable_x64(True), pytest.raises(CannotPort, match="one element along axis 0"):  # noqa: FBT003
+        made.function(np.zeros(4), np.ones(1))
+
+
+def test_ufunc_at_is_one_scatter():
+    def counted(x, i):
+        np.add.at(x, i, 1.0)
+        return x
+
+    made = port(counted, np.zeros(4), np.array([0, 0, 3]))
+    assert "x = x.at[i].add(1.0)\n" in made.source

@@ -107,7 +107,9 @@ class Changes:
         value: ast.expr = args[2]
         if method == "subtract":
             method, value = "add", ast.UnaryOp(ast.USub(), value)
-        return args[0], ast.Call(ast.Attribute(at, method, ast.Load()), [value], [])
+        new = ast.Call(ast.Attribute(at, method, ast.Load()), [value], [])
+        new.exact = True  # type: ignore[attr-defined] # of the array's own shape and dtype
+        return args[0], new
 
     def _method(self, call: ast.Call, func: ast.Attribute) -> tuple[ast.expr, ast.expr] | None:
         fact = self.facts.of(self.unit, func.value)

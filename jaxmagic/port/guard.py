@@ -18,6 +18,7 @@ import numpy as np
 from jaxmagic.errors import CannotPort
 from jaxmagic.port.bounds import Bounds
 from jaxmagic.port.collect import is_same
+from jaxmagic.port.prove import on_jax
 
 NUMBERS = {"f": "real", "i": "integer", "u": "unsigned", "c": "complex", "b": "boolean"}
 
@@ -44,6 +45,7 @@ def guarded(
                     f"and is given {' and '.join(kinds_of(value)) or 'nothing'}.",
                     fix="Port the function again with these inputs.",
                 )
+        args, kwargs = on_jax((args, kwargs))  # `array[i]` in a loop of JAX's takes no NumPy array
         if bounds is not None:
             return bounds.checked((args, kwargs))
         return function(*args, **kwargs)
@@ -64,8 +66,13 @@ def kinds_of(value: Any) -> tuple[str, ...]:
 def _kind(leaf: Any) -> str:
     if isinstance(leaf, np.ndarray | np.generic | jax.Array):
         numbers = NUMBERS.get(leaf.dtype.kind, str(leaf.dtype))
+        # An axis of one element is broadcast, where one of several is not.
+        single = [str(axis) for axis, size in enumerate(leaf.shape) if size == 1]
+        ones = f", one element along axis {' and '.join(single)}" if single else ""
         return (
-            f"an array of {numbers} numbers with {leaf.ndim} axes" if leaf.ndim else f"one {numbers} number"
+            f"an array of {numbers} numbers with {leaf.ndim} axes{ones}"
+            if leaf.ndim
+            else f"one {numbers} number"
         )
     if isinstance(leaf, bool | int | float | complex):
         return f"one {NUMBERS[np.asarray(leaf).dtype.kind]} number"

@@ -101,8 +101,8 @@ class Iteration(Branches):
             more, length = self._elements(node, target, values, load(index), env, inner)
             first += more
             lengths.append(length)
-        sizes = {fact.shape[0] for fact in map(self.fact, source.args) if fact.shape}
-        length = lengths[0] if len(sizes) == 1 else ast.Call(load("min"), lengths, [])
+        several = list({ast.unparse(length): length for length in lengths}.values())
+        length = several[0] if len(several) == 1 else ast.Call(load("min"), several, [])
         return ast.Constant(0), length, index, first
 
     def _elements(
