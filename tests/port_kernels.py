@@ -817,7 +817,7 @@ def data_sized_store(x):
     return y
 
 
-@refused("dict", np.arange(3.0))
+@kernel(lambda: [vec()])
 def changes_a_dict(x):
     d = {"a": x}
     d["b"] = x + 1

@@ -93,7 +93,7 @@ def twice_in_the_list(x):
     return x
 
 
-@refused("cannot run|handed over", alike(), 0.0)
+@kernel(lambda: [alike(), 0.0], lambda: [alike(), 100.0])
 def left_in_the_middle(xs, top):
     for x in xs:
         x += 1

@@ -18,8 +18,9 @@ from jaxmagic.port.flow import blocks, parts
 from jaxmagic.port.fresh import Names
 from jaxmagic.port.names import numpy_name
 from jaxmagic.port.nests import Nest
-from jaxmagic.port.nodes import assign, like, load, loaded, made, put, store
+from jaxmagic.port.nodes import assign, into_container, like, load, loaded, made, put, root_of, store
 from jaxmagic.port.observe import Facts
+from jaxmagic.port.views import all_stores
 
 # Attributes and methods of arrays that look at the same memory.
 VIEWS = (
@@ -57,6 +58,7 @@ class Desugar:
         self.returns = returns
         self.same = same
         self.changes = Changes(unit, facts)
+        self.containers = facts.containers(unit)
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """A block, desugared."""
@@ -212,6 +214,11 @@ class Desugar:
             yield from self._hoisted(put(flat, target.slice, value, node))
             return
         fact = self.facts.of(self.unit, target.value)
+        root = root_of(target)
+        if root is not None and (fact.is_container or (not fact.forms and root in self.containers)):
+            anew = isinstance(node, ast.Assign)
+            yield from self._hoisted(into_container(like(ast.Assign([target], value), node), root, anew=anew))
+            return
         if fact.forms and not fact.is_array:
             raise self.unit.refuse(
                 node,
@@ -250,10 +257,25 @@ class Desugar:
             return
         name = numpy_name(self.unit, node.iter.func) if isinstance(node.iter, ast.Call) else None
         if name not in ("numpy.ndindex", "numpy.ndenumerate"):
-            yield node
+            yield self._with_values(node)
             return
         assert isinstance(node.iter, ast.Call)
         yield from Nest(self.unit, self.facts, self.names.new, node, node.iter).loops()
+
+    def _with_values(self, node: ast.For) -> ast.For:
+        """`for k, v in p.items()` that changes `v` in place: `v` is `p[k]`."""
+        call, target = node.iter, node.target
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute) or call.args:
+            return node
+        pair = target.elts if isinstance(target, ast.Tuple) else []
+        key, value = pair if len(pair) == 2 else (None, None)
+        if call.func.attr != "items" or not isinstance(key, ast.Name) or not isinstance(value, ast.Name):
+            return node
+        if value.id not in all_stores(node.body):
+            return node
+        element = ast.Subscript(copy.copy(call.func.value), load(key.id), ast.Load())
+        node.body = [made(assign(value.id, element, node)), *node.body]
+        return node
 
     def _watched(self, node: ast.For) -> ast.For:
         """A loop as the user wrote it."""

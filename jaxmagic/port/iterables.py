@@ -26,6 +26,7 @@ class Iterables:
         self.unit = unit
         self.facts = facts
         self.names = names
+        self.containers = facts.containers(unit)
 
     def block(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """A block without such loops."""
@@ -39,7 +40,8 @@ class Iterables:
         new = copy.copy(node)
         for name in ("body", "orelse"):
             setattr(new, name, self.block(getattr(node, name)))
-        if isinstance(new, ast.For) and read(new.iter) & self.changed(new):
+        # Lists and dicts stay Python's own: they are gone through as the user's code does.
+        if isinstance(new, ast.For) and (read(new.iter) & self.changed(new)) - self.containers:
             yield from self.loop(new)
         else:
             yield new

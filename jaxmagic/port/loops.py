@@ -20,6 +20,8 @@ from jaxmagic.port.windows import call
 SHORT = 8
 # A loop that cannot be rolled is written out up to this many statements.
 PATIENCE = 400
+# What a dict gives to loop over.
+OF_DICT = ("keys", "values", "items")
 
 
 class Loops(Segments):
@@ -67,8 +69,19 @@ class Loops(Segments):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             over = node.func.id in ("enumerate", "zip", "reversed") and node.args
             return bool(over) and all(self._is_sequence(a) or self.fact(a).is_array for a in node.args[:2])
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in OF_DICT:
+            return self._is_sequence(node.func.value)
         forms = self.fact(node).forms
-        return bool(forms) and all(form.kind in ("list", "tuple", "range") for form in forms)
+        return bool(forms) and all(form.kind in ("list", "tuple", "range", "dict") for form in forms)
+
+    def _keys(self, node: ast.For) -> frozenset[str]:
+        """The names that are keys in a loop over a dict: Python's own values."""
+        over, targets = node.iter, parts(node.target)
+        if isinstance(over, ast.Call) and isinstance(over.func, ast.Attribute):
+            method, over = over.func.attr, over.func.value
+            targets = {"keys": targets, "items": targets[:1]}.get(method, [])
+        kinds = {form.kind for form in self.fact(over).forms}
+        return frozenset(part.id for part in targets if isinstance(part, ast.Name) and kinds == {"dict"})
 
     def _unseen_loop(self, node: ast.For | ast.While, env: Env) -> ast.stmt:
         """A loop without iterations when it was watched: another number of them is refused."""
@@ -109,8 +122,10 @@ class Loops(Segments):
         new = copy.copy(node)
         if isinstance(node, ast.For):
             new.iter = self.plain(node.iter, env)  # type: ignore[union-attr]
+            keys = self._keys(node)
             for part in parts(node.target):
-                env[part.id] = Held(static=self.is_static(node.iter, env))  # type: ignore[attr-defined]
+                known = part.id in keys or self.is_static(node.iter, env)  # type: ignore[attr-defined]
+                env[part.id] = Held(static=known)  # type: ignore[attr-defined]
         for _ in range(8):
             inner = dict(env)
             new.body = self.block(node.body, inner)

@@ -44,7 +44,15 @@ def put(name: str, index: ast.expr, value: ast.expr, old: ast.AST) -> ast.Assign
 
 def is_put(node: ast.stmt) -> bool:
     """Whether a statement is a store into an array."""
-    return isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
+    stores = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
+    return stores and not getattr(node, "container", False)
+
+
+def into_container(node: ast.Assign, name: str, *, anew: bool) -> ast.Assign:
+    """A store into a list or dict of that name; `anew` where the element is another object after it."""
+    node.container, node.anew = True, anew  # type: ignore[attr-defined]
+    node.stores = frozenset({name})  # type: ignore[attr-defined]
+    return node
 
 
 def is_whole(index: ast.expr) -> bool:
@@ -102,3 +110,10 @@ def seen_as(node: Expression, fact: Fact) -> Expression:
     """An expression of the port's own making, with what is known of its value."""
     node.seen = fact  # type: ignore[attr-defined]
     return node
+
+
+def root_of(target: ast.expr) -> str | None:
+    """The name in `x[i][j]`."""
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return target.id if isinstance(target, ast.Name) else None

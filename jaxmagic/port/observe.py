@@ -64,6 +64,11 @@ class Fact:
     high: float | None = None
 
     @property
+    def is_container(self) -> bool:
+        """Always a list or a dict."""
+        return bool(self.forms) and all(form.kind in ("list", "dict") for form in self.forms)
+
+    @property
     def is_array(self) -> bool:
         """Always an array with axes or without (never a scalar)."""
         return bool(self.forms) and all(form.kind == "array" for form in self.forms)
@@ -171,6 +176,14 @@ class Facts:
         if seen is None or name in seen:
             return seen if seen is None else seen[name]
         return frozenset[str]().union(*seen.values())  # a name of the port's own: any of them
+
+    def containers(self, unit: Unit) -> frozenset[str]:
+        """Names that were lists or dicts wherever they were read."""
+        seen: dict[str, list[bool]] = {}
+        for node in ast.walk(unit.node):
+            if isinstance(node, ast.Name) and self.of(unit, node).forms:
+                seen.setdefault(node.id, []).append(self.of(unit, node).is_container)
+        return frozenset(name for name, kinds in seen.items() if all(kinds))
 
     def ran(self, unit: Unit, node: ast.AST, *, tried: bool = True) -> bool:
         """Whether a statement ran at all; `tried` counts what only a trial ran."""

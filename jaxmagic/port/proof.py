@@ -207,7 +207,7 @@ def differs(found: tuple[Difference, ...]) -> CannotPort:
     other_kind = first.how.startswith(("is ", "has ")) and " at " not in first.how
     advice = (
         "Give the value one dtype and shape on every way, for example with `.astype(float)`."
-        if other_kind
+        if other_kind and "keys" not in first.how
         else "Copy arrays before you change them in place, and say which array is changed."
     )
     return CannotPort(

@@ -19,7 +19,7 @@ from jaxmagic.port.iterables import Iterables
 from jaxmagic.port.known import Decisions, Env, Held
 from jaxmagic.port.loops import Loops
 from jaxmagic.port.observe import Facts
-from jaxmagic.port.parameters import keep_parameters, returned_with
+from jaxmagic.port.parameters import copied_containers, keep_parameters, returned_with
 from jaxmagic.port.promote import Promote
 from jaxmagic.port.rows import Rows
 from jaxmagic.port.scaled import Scaled
@@ -113,6 +113,7 @@ def _plain(
     body = [Scaled(unit, facts).visit(node) for node in body]
     body = Rows(unit, facts, names, body).block(body, {})
     body, held = keep_parameters(unit, body, names)
+    body = [*copied_containers(unit, facts, parameters, body), *body]
     changed = tuple(name for name in parameters if name in held)
     return Plain(
         body=returned_with(body, [held[name] for name in changed], returns),

@@ -177,6 +177,8 @@ class Statements(Subscripts):
     def _assign(self, node: ast.Assign, env: Env) -> list[ast.stmt]:
         if is_put(node):
             return self.put(node, env)
+        if getattr(node, "container", False):
+            return self._into_container(node, env)
         if isinstance(node.value, ast.Lambda):
             self._refuse_captures(node.value, node)
         static = self.is_static(node.value, env)
@@ -199,6 +201,28 @@ class Statements(Subscripts):
             if isinstance(part, ast.Name):
                 env[part.id] = Held(own)
         return [new]
+
+    def _into_container(self, node: ast.Assign, env: Env) -> list[ast.stmt]:
+        """`x[k] = value` of a list or a dict stays as it is, where `k` is known while JAX traces."""
+        target = node.targets[0]
+        assert isinstance(target, ast.Subscript)
+        new_target = copy.copy(target)
+        inner: ast.expr = target
+        while isinstance(inner, ast.Subscript):
+            if not self._is_key(inner.slice, env):
+                text = f"Data decide which element `{ast.unparse(target)}` is."
+                raise self.unit.refuse(node, text, "Use an array: `x[i] = value` may have any index there.")
+            inner = inner.value
+        new_target.slice = self.plain(target.slice, env)
+        new = copy.copy(node)
+        new.targets, new.value = [new_target], self.plain(node.value, env)
+        for name in node.stores:  # type: ignore[attr-defined]
+            env[name] = Held(static=False)
+        return [new]
+
+    def _is_key(self, node: ast.expr, env: Env) -> bool:
+        """Whether an index is no number that JAX traces."""
+        return self.is_static(node, env) or {form.kind for form in self.fact(node).forms} == {"str"}
 
     def _bound(self, name: str, value: Value) -> Value:
         return replace(value, node=load(name))

@@ -16,7 +16,7 @@ from jaxmagic.port.flow import Liveness, blocks, bound, read
 from jaxmagic.port.fresh import Names
 from jaxmagic.port.instrument import GIVEN
 from jaxmagic.port.names import numpy_name
-from jaxmagic.port.nodes import assign, is_put, load, put
+from jaxmagic.port.nodes import assign, into_container, is_put, load, put
 from jaxmagic.port.observe import Fact, Facts
 from jaxmagic.port.sharing import Sharing, View
 
@@ -84,7 +84,10 @@ class Views:
             for name in stores(node) - getattr(node, "own", frozenset()):
                 self._be_sure(node, name, views)
                 self._note(name, views)
-                yield from self._follow(node, name, views)
+                if getattr(node, "anew", False):
+                    self._lose(frozenset({name}), views)
+                else:
+                    yield from self._follow(node, name, views)
             self._bind(node, views)
             if isinstance(node, ast.Return) and node.value is not None:
                 self._give(node.value, views)
@@ -182,7 +185,9 @@ class Views:
         """The store into the base that a store into a view is."""
         if view.kind == "index":
             assert isinstance(view.value, ast.Subscript)
-            return put(view.base, copy.deepcopy(view.value.slice), load(name), node)
+            back = put(view.base, copy.deepcopy(view.value.slice), load(name), node)
+            is_part = self.facts.of(self.unit, view.value.value).is_container
+            return into_container(back, view.base, anew=False) if is_part else back
         value: ast.expr = load(name)
         if view.kind == "transpose":
             value = ast.Attribute(value, "T", ast.Load())
