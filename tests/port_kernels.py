@@ -903,3 +903,19 @@ def places_of_whole_numbers_and_truths(a):
         out[1, i] = a[i // 2 : i + 1].argmin()
         out[2, i] = np.argmax(a[i:] > a[0]) - np.argmin(a[:i] > a[i])
     return out
+
+
+# -- imports inside -------------------------------------------------------------------------------
+
+
+@kernel(lambda: [vec(), 2.0])
+def imports_for_itself(x, scale):
+    import math as m
+
+    import numpy as numeric
+    from numpy import tanh
+    from numpy.linalg import norm as length
+
+    for i in range(len(x)):
+        x[i] += m.sqrt(scale)
+    return tanh(x) / length(x) + numeric.sin(x).sum() * m.pi

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import importlib
+import importlib.util
 import inspect
 import linecache
 import pathlib
@@ -43,6 +45,7 @@ class Unit:
         file, first_line, indent: where `text` stands in the user's file.
         helpers: names and dotted names in the source, by the unit that they call.
         added: names that a rewriting binds beyond those of the function.
+        imported: what the function itself imports, by name.
     """
 
     name: str
@@ -54,15 +57,16 @@ class Unit:
     indent: int = 0
     helpers: dict[str, Unit] = field(default_factory=dict)
     added: frozenset[str] = frozenset()
+    imported: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def locals(self) -> frozenset[str]:
-        """Names that the function itself binds."""
-        return local_names(self.function) | self.added
+        """Names that the function itself binds, but for what it imports."""
+        return (local_names(self.function) | self.added) - self.imported.keys()
 
     def value_of(self, name: str) -> Any:
         """What a free name of the function stands for now, or `MISSING`."""
-        return resolve(self.function, name)
+        return self.imported[name] if name in self.imported else resolve(self.function, name)
 
     def span(self, node: ast.AST) -> Span:
         """Where a node of this unit stands in the user's file."""
@@ -315,8 +319,36 @@ def read(function: types.FunctionType, name: str) -> Unit:
     mark(tree, text)
     _mangle(tree, function)
     return Unit(
-        name=name, function=function, text=text, node=tree, file=file, first_line=first_line, indent=indent
+        name=name,
+        function=function,
+        text=text,
+        node=tree,
+        file=file,
+        first_line=first_line,
+        indent=indent,
+        imported=imported_in(tree),
     )
+
+
+def imported_in(tree: ast.FunctionDef) -> dict[str, Any]:
+    """What a function imports of NumPy, JAX and Python's own library, by the names that it has for them."""
+    found: dict[str, Any] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                name = alias.name if alias.asname else alias.name.split(".")[0]
+                found[alias.asname or name] = _module(name)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            module = _module(node.module or "")
+            for alias in node.names:
+                found[alias.asname or alias.name] = getattr(module, alias.name, None)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _module(name: str) -> types.ModuleType | None:
+    home = name.split(".")[0]
+    known = home in FOREIGN or home in sys.stdlib_module_names
+    return importlib.import_module(name) if known and importlib.util.find_spec(home) else None
 
 
 def _mangle(tree: ast.FunctionDef, function: types.FunctionType) -> None:
