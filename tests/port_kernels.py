@@ -919,3 +919,31 @@ def imports_for_itself(x, scale):
     for i in range(len(x)):
         x[i] += m.sqrt(scale)
     return tanh(x) / length(x) + numeric.sin(x).sum() * m.pi
+
+
+# -- Python's own truths and complex numbers ----------------------------------------------------------
+
+
+@kernel(lambda: [mat(5, 2), vec(2)])
+def crosses_the_outline_an_odd_number_of_times(outline, q):
+    inside = False
+    j = len(outline) - 1
+    for i in range(len(outline)):
+        (x, y), (u, v) = outline[i], outline[j]
+        if ((y > q[1]) != (v > q[1])) and (q[0] < (u - x) * (q[1] - y) / (v - y) + x):
+            inside = not inside
+        j = i
+    return inside
+
+
+@kernel(lambda: [vec(), vec()])
+def turns_until_it_leaves(x, y):
+    out = np.zeros((len(x), len(y)), int)
+    for i in range(len(x)):
+        for j in range(len(y)):
+            z, n = complex(x[i], y[j]), 0
+            while abs(z) < 2 and n < 20:
+                z = z * z + complex(-0.4, 0.6)
+                n += 1
+            out[i, j] = n
+    return out

@@ -160,7 +160,7 @@ class Branches(Stores):
             env[name] = Held(static=False)
             test = load(name)
         body = self._chosen(node.body, test, env, node if not head else None)
-        return head + body + self._chosen(node.orelse, ast.UnaryOp(ast.Invert(), test), env, None)
+        return head + body + self._chosen(node.orelse, self.negated(test, node.test), env, None)
 
     def _chosen(
         self, body: list[ast.stmt], test: ast.expr, env: Env, origin: ast.stmt | None
@@ -174,9 +174,7 @@ class Branches(Stores):
                 found.append(like(ast.Assign([store(name)], inner), node))
                 found += self._chosen(node.body, load(name), env, None)
                 if node.orelse:
-                    other = ast.BinOp(
-                        copy.deepcopy(test), ast.BitAnd(), ast.UnaryOp(ast.Invert(), load(name))
-                    )
+                    other = ast.BinOp(copy.deepcopy(test), ast.BitAnd(), self.negated(load(name), node.test))
                     found += self._chosen(node.orelse, other, env, None)
             elif isinstance(node, ast.Assign):
                 new = self._chosen_assign(node, copy.deepcopy(test), env)

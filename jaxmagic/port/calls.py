@@ -236,6 +236,14 @@ class Calls(Contractions):
     def _builtin_float(self, node: ast.Call, env: Env) -> Value:
         return self._converted(node, "float64", env)
 
+    def _builtin_complex(self, node: ast.Call, env: Env) -> Value:
+        if len(node.args) != 2:
+            return self._converted(node, "complex128", env)
+        real, imaginary = (
+            call("jnp.asarray", self.plain(part, env), dtype_node("float64")) for part in node.args
+        )
+        return Value(node=call("lax.complex", real, imaginary), ndim=0)
+
     def _builtin_bool(self, node: ast.Call, env: Env) -> Value:
         return Value(node=self.truth(node.args[0], env), ndim=0)
 

@@ -161,9 +161,16 @@ class Expressions(Known):
         known = negated or isinstance(node, ast.Compare) or getattr(node, "is_flag", False)
         return known or self.fact(node).kind == "b"
 
+    def negated(self, test: ast.expr, of: ast.expr) -> ast.expr:
+        """The opposite of a condition: `~` of Python's own True is a number, and true as well."""
+        forms = self.fact(of).forms
+        if forms and all(form.kind in ("array", "scalar") for form in forms):
+            return ast.UnaryOp(ast.Invert(), test)
+        return call("jnp.logical_not", test)
+
     def _unaryop(self, node: ast.UnaryOp, env: Env) -> Value:
         if isinstance(node.op, ast.Not) and not self.is_static(node, env):
-            return Value(node=ast.UnaryOp(ast.Invert(), self.truth(node.operand, env)), ndim=0)
+            return Value(node=self.negated(self.truth(node.operand, env), node.operand), ndim=0)
         inner = self.lower(node.operand, env)
         new = copy.copy(node)
         new.operand = inner.node
