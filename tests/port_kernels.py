@@ -947,3 +947,21 @@ def turns_until_it_leaves(x, y):
                 n += 1
             out[i, j] = n
     return out
+
+
+@kernel(lambda: [mat()], lambda: [np.ones((5, 5))])
+def determinant(A):
+    n, d = len(A), 1.0
+    for i in range(n):
+        p = i + np.argmax(np.abs(A[i:, i]))
+        if A[p, i] == 0:
+            return 0.0
+        if p != i:
+            held = A[i].copy()
+            A[i] = A[p]
+            A[p] = held
+            d = -d
+        d *= A[i, i]
+        for j in range(i + 1, n):
+            A[j, i:] -= A[i, i:] * (A[j, i] / A[i, i])
+    return d

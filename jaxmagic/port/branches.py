@@ -233,11 +233,10 @@ class Branches(Stores):
                 f"Give `{name}` a value before.",
             )
         env[name] = Held(static=False)
-        value: ast.expr = ast.Constant(0)
+        zeros = {"b": False, "f": 0.0, "c": 0j}
+        value: ast.expr = ast.Constant(zeros.get(fact.kind, 0))
         if fact.dtype is not None:
             value = call("jnp.zeros", ast.parse(repr(fact.shape), mode="eval").body, dtype(fact.dtype))
-        elif fact.kind == "b":
-            value = ast.Constant(value=False)
         return [made(ast.Assign([store(name)], value))]
 
     def _later(self, node: ast.stmt, name: str) -> Fact | None:
