@@ -965,3 +965,13 @@ def determinant(A):
         for j in range(i + 1, n):
             A[j, i:] -= A[i, i:] * (A[j, i] / A[i, i])
     return d
+
+
+# The first inputs leave out nothing: what does not count shows on the others only.
+@kernel(lambda: [np.array([1.0, 2.0, 3.0])], lambda: [np.array([5.0, -2.0, 3.0])])
+def running_sums_of_a_part(a):
+    kept = a[a > 0]
+    total = np.sum(np.cumsum(kept))
+    for k in range(len(a)):
+        total += np.cumsum(a[k:]).max() + np.cumsum(a[:k]).sum()
+    return total

@@ -200,3 +200,29 @@ def test_reals_that_stay_reals_are_no_casts():
         return out.astype(np.float64), (x > 0).astype(int)
 
     assert "casts" not in [note.kind for note in port(halved, X).notes]
+
+
+def largest_kept(x):
+    return x[x > 0].max() - 1
+
+
+def test_an_extreme_of_nothing_raises_as_in_numpy():
+    function, made = largest_kept, port(largest_kept, np.array([3.0, 2.0, 1.0, 4.0]))
+    assert "empty" in [note.kind for note in made.notes]
+    nothing = np.array([-3.0, -2.0, -1.0, -4.0])
+    with jax.enable_x64(True):  # noqa: FBT003
+        with pytest.raises(ValueError, match="zero-size"):
+            function(nothing)
+        with pytest.raises(ValueError, match="zero-size"):
+            made.function(nothing)
+        np.testing.assert_allclose(made.function(X + 1), function(X + 1))
+
+
+def test_what_is_said_of_an_extreme_is_kept():
+    def least(x):
+        return np.min(x[x > 0], initial=3.0), x[x > 0].std(ddof=1)
+
+    made = port(least, np.array([1.0, 2.0, 4.0]))
+    with jax.enable_x64(True):  # noqa: FBT003
+        for x in (np.array([5.0, 7.0, -1.0]), np.array([0.5, -7.0, 2.0])):
+            np.testing.assert_allclose(made.function(x), least(x))

@@ -25,7 +25,7 @@ def captures(module: Module) -> list[Note]:
 
 def assumptions(made: Made) -> list[Note]:
     """What the port takes for granted beyond the source."""
-    notes = []
+    notes = at_the_edge(made)
     if has_indices(made):
         text = (
             "Where an index is out of bounds NumPy raises. The port does so too where it is called as it is, "
@@ -42,13 +42,6 @@ def assumptions(made: Made) -> list[Note]:
         lines = ", ".join(f"`{line}`" for line in made.lowered.sliced)
         text = f"Data move a slice at {lines}: it is taken to lie inside its array, where NumPy would cut it."
         notes.append(Note(kind="slices", text=text))
-    if made.whole:
-        lines = ", ".join(f"`{line}`" for line in made.whole)
-        text = (
-            f"Real numbers become whole ones at {lines}. Of those that do not fit, and of NaN, NumPy makes "
-            "what the machine does, JAX perhaps something else: under jit it is taken that all fit."
-        )
-        notes.append(Note(kind="casts", text=text))
     if made.lowered.whole:
         lines = ", ".join(f"`{line}`" for line in made.lowered.whole)
         text = f"Python's own whole numbers have no limit, and the port's have 64 bits: {lines}."
@@ -67,6 +60,26 @@ def assumptions(made: Made) -> list[Note]:
         notes.append(
             Note(kind="eager", text="The port runs on JAX, but not under jit: sizes in it depend on data.")
         )
+    return notes
+
+
+def at_the_edge(made: Made) -> list[Note]:
+    """Where NumPy and compiled code differ for values at the edge: casts, extremes of nothing."""
+    notes = []
+    if made.whole:
+        lines = ", ".join(f"`{line}`" for line in made.whole)
+        text = (
+            f"Real numbers become whole ones at {lines}. Of those that do not fit, and of NaN, NumPy makes "
+            "what the machine does, JAX perhaps something else: under jit it is taken that all fit."
+        )
+        notes.append(Note(kind="casts", text=text))
+    if made.some:
+        lines = ", ".join(f"`{line}`" for line in made.some)
+        text = (
+            f"Where no element is left for the extreme at {lines}, NumPy raises. So does the port where it "
+            "is called as it is; compiled code gives an infinity or the limit of the dtype."
+        )
+        notes.append(Note(kind="empty", text=text))
     return notes
 
 
@@ -90,7 +103,7 @@ def mixed(program: Program, lowered: Lowered, found: Misfit) -> tuple[str, ...]:
     return tuple(said)
 
 
-def whole(program: Program, found: Misfit) -> tuple[str, ...]:
-    """Lines on which real numbers become whole ones."""
+def lines_at(program: Program, places: set[tuple[str, int]]) -> tuple[str, ...]:
+    """The source lines at some places."""
     units = {unit.name: unit for unit in program.units}
-    return tuple(units[name].text.splitlines()[line - 1].strip() for name, line in sorted(found.whole))
+    return tuple(units[name].text.splitlines()[line - 1].strip() for name, line in sorted(places))

@@ -24,11 +24,11 @@ Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The look at a port's indices and casts before it runs.
+    """The look at a port's indices, casts and extremes before it runs.
 
     Args:
         function: the port.
-        looking: the port with a look at each cast; itself where it has none.
+        looking: the port with a look at each cast and extreme; itself where it has none.
         ask: NumPy's run on such inputs, which is asked for where an index of the port is out of bounds:
             the port may also have one in a branch that it computes and does not take.
         outcome: the port's result on its inputs as a run.

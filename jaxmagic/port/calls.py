@@ -24,8 +24,11 @@ ELEMENTWISE = (
     "numpy.real",
     "numpy.imag",
     "numpy.round",
-    "numpy.cumsum",
     "numpy.nan_to_num",
+)
+# Functions whose new arrays may lie in memory in any order.
+IN_ANY_ORDER = tuple(
+    f"numpy.{name}{like}" for name in ("zeros", "ones", "empty", "full") for like in ("", "_like")
 )
 # Functions whose later arguments are arrays too, and may be written as lists in NumPy.
 TAKE_ARRAYS = tuple(
@@ -156,6 +159,9 @@ class Calls(Contractions):
         if name == "numpy.count_nonzero" and len(node.args) == 1 and not node.keywords:
             nothing = ast.Constant(value=False) if self.fact(node.args[0]).kind == "b" else ast.Constant(0)
             return Value(node=call("jnp.count_nonzero", args[0].filled(nothing)), ndim=0)
+        if name == "numpy.cumsum" and len(node.args) == 1 and not node.keywords and args[0].ndim == 1:
+            new.args = [args[0].filled(ast.Constant(0))]
+            return replace(args[0], node=new)
         if name == "numpy.outer" and len(args) == 2 and not node.keywords:
             return self.outer(node, *args)
         if name == "numpy.flip" and len(args) == 1:
@@ -181,6 +187,8 @@ class Calls(Contractions):
         value = self._generic_call(node, env)
         new = value.node
         assert isinstance(new, ast.Call)
+        if name in IN_ANY_ORDER:  # of memory, which JAX does not offer
+            new.keywords = [keyword for keyword in new.keywords if keyword.arg != "order"]
         if name in ("numpy.copy",) or name.startswith("numpy.linalg.solve"):
             return value
         every = name in TAKE_ARRAYS or _is_ufunc(name)

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxmagic.port.casts import Casts, Place, looked_at, narrows
 from jaxmagic.port.collect import Program, Unit
+from jaxmagic.port.edges import Edges, Place, looked_at, narrows, some_looked_at
 from jaxmagic.port.emit import Module, Rename, namespace
 from jaxmagic.port.instrument import constant
 from jaxmagic.port.observe import NUMBERS, Facts
@@ -35,6 +35,7 @@ class Misfit:
         mixed: unit, line, nothing, and the dtypes of the two values that data choose between there.
         shapes: unit and line where data choose between values of different shapes.
         whole: unit and line where real numbers become whole ones.
+        some: unit and line with an extreme of the elements that are left.
         functions: names of the port's functions that were running when it raised, outermost first.
     """
 
@@ -42,6 +43,7 @@ class Misfit:
     mixed: set[tuple[str, int, str, str, str]] = field(default_factory=set)
     shapes: set[tuple[str, int]] = field(default_factory=set)
     whole: set[Place] = field(default_factory=set)
+    some: set[Place] = field(default_factory=set)
     error: Exception | None = None
     functions: tuple[str, ...] = ()
 
@@ -102,7 +104,11 @@ def misfits(
             found.whole.add(place)
         return value
 
-    looks: Looks = {"__look__": look, "__choose__": choose, "__cast__": cast}
+    def left(place: Place, condition: Any) -> Any:
+        found.some.add(place)
+        return condition
+
+    looks: Looks = {"__look__": look, "__choose__": choose, "__cast__": cast, "__some__": left}
     function = bind(program, _built(program, lowered.trees, module, looks, facts))
     own = copied_on_jax(inputs)
     try:
@@ -136,8 +142,8 @@ def _weak(value: Any) -> bool:
 
 
 def looking(program: Program, trees: Trees, module: Module) -> Callable[..., Any]:
-    """The port with a look at every cast, for `checkify`."""
-    return _built(program, trees, module, {"__cast__": looked_at})
+    """The port with a look at every cast and extreme, for `checkify`."""
+    return _built(program, trees, module, {"__cast__": looked_at, "__some__": some_looked_at})
 
 
 def _built(
@@ -149,7 +155,7 @@ def _built(
         tree = copy.deepcopy(trees[unit])
         tree.decorator_list = []
         tree = tree if facts is None else _Look(unit, facts).visit(tree)
-        body.append(Casts(unit).visit(Rename(unit).visit(tree)))
+        body.append(Edges(unit).visit(Rename(unit).visit(tree)))
     names = namespace(module) | looks
     exec(compile(ast.fix_missing_locations(ast.Module(body, [])), FILE, "exec"), names)
     function: Callable[..., Any] = names[program.main.name]

@@ -110,11 +110,14 @@ class Contractions(Expressions):
     def _reduction(self, node: ast.Call, short: str, value: Value, env: Env) -> Value:
         """A sum, mean or extreme over the elements that count."""
         rest = node.args[1:] if numpy_name(self.unit, node.func) else node.args
+        freedom = [k for k in node.keywords if k.arg == "ddof" and short in ("std", "var")]
+        if any(k.arg != "axis" and k not in freedom for k in node.keywords):
+            raise self.varying(node)
         if rest or any(
             k.arg != "axis" or not isinstance(k.value, ast.Constant) or k.value.value is not None
             for k in node.keywords
         ):
-            axis = [ast.unparse(a) for a in [*rest, *(k.value for k in node.keywords)]]
+            axis = [ast.unparse(a) for a in [*rest, *(k.value for k in node.keywords if k not in freedom)]]
             if value.ndim != 1 and not (value.mask is not None and axis == ["0"]):
                 raise self.varying(node)
         keywords: dict[str, ast.expr] = {"where": value.condition()}
@@ -122,6 +125,7 @@ class Contractions(Expressions):
             keywords = {"axis": ast.Constant(0), **keywords}
         if short in EXTREMES:
             keywords["initial"] = self._limit(node, value, EXTREMES[short])
+        keywords |= {str(k.arg): k.value for k in freedom}
         function = short.removeprefix("a") if short in ("amax", "amin") else short
         return Value(node=call(f"jnp.{function}", value.node, **keywords), ndim=self.fact(node).ndim)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from jaxmagic.errors import CannotPort
 from jaxmagic.port import obstacles
-from jaxmagic.port.assumed import assumptions, captures, has_indices, mixed, whole
+from jaxmagic.port.assumed import assumptions, captures, has_indices, lines_at, mixed
 from jaxmagic.port.bounds import Bounds
 from jaxmagic.port.branches import UNSEEN
 from jaxmagic.port.check import Misfit, looking, misfits
@@ -117,10 +117,10 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
 def finished(program: Program, made: Made, notes: tuple[Note, ...], wide: bool, inputs: Inputs) -> Port:
     """The result."""
     bounds = None
-    if has_indices(made) or made.whole:
+    if has_indices(made) or made.whole or made.some:
         asked, told = functools.partial(ask, program), functools.partial(outcome, program, made)
         looking_at = made.function
-        if made.whole:
+        if made.whole or made.some:
             looking_at = bind(program, looking(program, made.lowered.trees, made.module))
         bounds = Bounds(made.function, looking_at, asked, told, made.static, jitted=made.jitted, wide=wide)
     return Port(
@@ -262,7 +262,8 @@ def settle(
                 static=static,
                 jitted=found.error is None,
                 mixed=mixed(program, lowered, found),
-                whole=whole(program, found),
+                whole=lines_at(program, found.whole),
+                some=lines_at(program, found.some),
             )
     raise CannotPort(f"The port of `{program.main.name}` does not settle.", fix="Simplify the function.")
 

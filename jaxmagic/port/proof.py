@@ -36,6 +36,7 @@ class Made:
         refusal: why there is none under jit, where there is not.
         mixed: lines whose dtype data decide.
         whole: lines on which real numbers become whole ones.
+        some: lines with an extreme of the elements that are left.
         proof: what was said when it was proved, where it has been.
     """
 
@@ -47,6 +48,7 @@ class Made:
     refusal: CannotPort | None = None
     mixed: tuple[str, ...] = ()
     whole: tuple[str, ...] = ()
+    some: tuple[str, ...] = ()
     proof: list[Note] | None = None
 
 

@@ -1,7 +1,10 @@
-"""Real numbers that become whole ones: of those that do not fit NumPy makes what the machine does.
+"""What NumPy and compiled code take differently at the edge, with looks at it.
+
+Real numbers become whole ones: of those that do not fit NumPy makes what the machine does.
 
 C leaves it open what 300.0 is as an unsigned byte: some processors wrap it round, others give the
 nearest number that fits, and XLA has its own way. So a port says where it casts, and a call of it looks.
+And of no elements NumPy has no largest: it raises.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ from jaxmagic.port.instrument import constant
 # Functions of a value and a dtype, and that of an array and the value that fills it.
 OF_DTYPE, OF_ARRAY = {"jnp.asarray", "jnp.array"}, "jnp.full_like"
 WHOLE = {f"jnp.{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+EXTREMES = {"jnp.max", "jnp.min"}
 Place = tuple[str, int]
 
 
-class Casts(ast.NodeTransformer):
-    """`__cast__(place, value, dtype)` around each value that is given a dtype."""
+class Edges(ast.NodeTransformer):
+    """`__cast__(place, value, dtype)` around what is given a dtype, `__some__(place, which)` in extremes."""
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
@@ -46,6 +50,11 @@ class Casts(ast.NodeTransformer):
             node.args[0] = self._around(line, node.args[0], given)
         elif name == OF_ARRAY and len(node.args) == 2:
             node.args[1] = self._around(line, node.args[1], ast.Attribute(node.args[0], "dtype", ast.Load()))
+        elif name in EXTREMES and {"where", "initial"} <= of.keys():
+            place = constant((self.unit.name, line))
+            for word in node.keywords:
+                if word.arg == "where":
+                    word.value = ast.Call(ast.Name("__some__", ast.Load()), [place, word.value], [])
         elif name in WHOLE and node.args:
             node.args[0] = self._around(line, node.args[0], node.func)
         elif isinstance(node.func, ast.Attribute) and node.func.attr == "astype" and node.args:
@@ -70,3 +79,9 @@ def looked_at(place: Place, value: Any, dtype: Any) -> Any:  # noqa: ARG001 one 
         fits = (cut >= float(limits.min)) & (cut < float(limits.max) + 1.0)
         checkify.check(jnp.all(fits), "a number does not fit")
     return value
+
+
+def some_looked_at(place: Place, condition: Any) -> Any:  # noqa: ARG001 one signature for both looks
+    """Which elements an extreme is of, held to be any."""
+    checkify.check(jnp.any(condition), "no element is left")
+    return condition
