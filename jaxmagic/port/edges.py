@@ -1,10 +1,7 @@
-"""What NumPy and compiled code take differently at the edge, with looks at it.
-
-Real numbers become whole ones: of those that do not fit NumPy makes what the machine does.
+"""Where NumPy and compiled code differ for values at the edge, and the looks that a call of a port takes.
 
 C leaves it open what 300.0 is as an unsigned byte: some processors wrap it round, others give the
-nearest number that fits, and XLA has its own way. So a port says where it casts, and a call of it looks.
-And of no elements NumPy has no largest: it raises.
+nearest number that fits, and XLA has its own way. And of no elements NumPy has no largest, and raises.
 """
 
 from __future__ import annotations
@@ -41,7 +38,7 @@ class Edges(ast.NodeTransformer):
         return super().visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.Call:
-        """A call that gives its value a dtype."""
+        """A call that gives its value a dtype, or is the extreme of the elements that count."""
         line = self.line
         self.generic_visit(node)
         name, of = ast.unparse(node.func), {word.arg: word.value for word in node.keywords}
