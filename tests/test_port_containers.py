@@ -186,3 +186,55 @@ def test_an_array_in_a_dict_that_changes_under_another_name_is_refused():
 
     with pytest.raises(CannotPort, match="same memory"):
         port(held, np.ones(3))
+
+
+def under_another_name(p, x):
+    q = p
+    q["w"] = x
+    return x[x > -10]
+
+
+def one_of_the_callers(p, x):
+    q = dict(p)
+    if x[0] > 0:
+        q = p
+    q["w"] = x
+    return q["b"]
+
+
+def inside_the_callers(p, x):
+    for part in p.values():
+        part["w"] = part["w"] * 2
+    return x[x > -10]
+
+
+def appended_to_the_callers(p, x):
+    p["list"].append(x[0])
+    return x[x > -10]
+
+
+@pytest.mark.parametrize(
+    ("function", "made"),
+    [
+        (under_another_name, tree),
+        (one_of_the_callers, tree),
+        (inside_the_callers, lambda: {"first": tree(), "second": tree()}),
+        (appended_to_the_callers, lambda: {"list": [1.0]}),
+    ],
+)
+def test_what_the_caller_would_not_see_is_refused(function, made):
+    with pytest.raises(CannotPort):
+        port(function, made(), np.array([-1.0, 2.0, 3.0]))
+
+
+def test_two_names_of_one_list_stay_one_where_data_decide():
+    def counted(x):
+        first = {"sum": 0.0}
+        second = first
+        if x[0] > 0:
+            second["sum"] = x[1]
+        return first["sum"]
+
+    made = port(counted, np.array([1.0, 2.0, 3.0]))
+    for x in (np.array([1.0, 2.0, 3.0]), np.array([-1.0, 5.0, 7.0])):
+        np.testing.assert_allclose(made.function(x), counted(x))

@@ -65,6 +65,7 @@ class Branches(Stores):
     def _refuse_containers(self, node: ast.If) -> None:
         """A list may not grow or shrink where data decide whether it does: both ways are traced."""
         statements = [inner for block in blocks(node) for each in block for inner in ast.walk(each)]
+        self.refuse_shared(node)
         calls = [inner for inner in statements if isinstance(inner, ast.Call)]
         for call_ in calls:
             method = call_.func
@@ -77,6 +78,15 @@ class Branches(Stores):
                     f"Data decide whether `{ast.unparse(call_)}` runs, and so how much it holds.",
                     "Use an array of full size and choose with a mask, or with `np.where`.",
                 )
+
+    def refuse_shared(self, node: ast.stmt) -> None:
+        """What data choose between, and what is carried through a loop, is a new list each time."""
+        for inner in ast.walk(node):
+            if getattr(inner, "shared", False):
+                text = (
+                    f"`{ast.unparse(inner.targets[0])}` is stored into a list or dict of several names here."  # type: ignore[attr-defined]
+                )
+                raise self.unit.refuse(inner, text, "Copy it first, with `dict(…)` or `list(…)`.")
 
     def _not_raising(self, node: ast.If) -> list[ast.stmt]:
         """The branch that does not raise: compiled code raises nothing, and NumPy's did not."""

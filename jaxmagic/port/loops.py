@@ -146,6 +146,7 @@ class Loops(Segments):
                 "`break`, `continue` and `return` in this loop depend on data.",
                 "Write the loop as `while condition:`.",
             )
+        self.refuse_shared(node)
         carry = self._carry(node)
         head = self._entry(node, carry, env)
         inner = self._inside(carry, env)
@@ -318,6 +319,7 @@ class Loops(Segments):
             return self._while_loop(node, env)
 
     def _while_loop(self, node: ast.While, env: Env) -> list[ast.stmt]:
+        self.refuse_shared(node)
         carry = sorted(set(self._carry(node)))
         head = self._entry(node, carry, env)
         inner = self._inside(carry, env)

@@ -8,10 +8,8 @@ import copy
 from jaxmagic.port.collect import Unit
 from jaxmagic.port.flow import bound
 from jaxmagic.port.fresh import Names
-from jaxmagic.port.nodes import like, load, made, root_of, store
-from jaxmagic.port.observe import Facts
+from jaxmagic.port.nodes import like, load, store
 from jaxmagic.port.views import rebound, stores
-from jaxmagic.port.windows import final
 
 
 def keep_parameters(unit: Unit, body: list[ast.stmt], names: Names) -> tuple[list[ast.stmt], dict[str, str]]:
@@ -82,35 +80,6 @@ def _original_loop(
         state, here = _original(unit, inner, name, state)
         stored = stored or here
     return (None if original and name in rebound(node) else original), stored
-
-
-def copied_containers(
-    unit: Unit, facts: Facts, parameters: list[str], body: list[ast.stmt]
-) -> list[ast.stmt]:
-    """`p = dict(p)` for the caller's lists and dicts that a unit stores into: those stay as they were."""
-    stored = {
-        name
-        for node in ast.walk(ast.Module(body, []))
-        if getattr(node, "container", False)
-        for name in node.stores  # type: ignore[attr-defined]
-    }
-    return [_copied(unit, facts, name) for name in parameters if name in stored]
-
-
-def _copied(unit: Unit, facts: Facts, name: str) -> ast.stmt:
-    """One level where nothing deeper is a list or a dict, else all of them."""
-    reads = [n for n in ast.walk(unit.node) if isinstance(n, ast.Subscript) and root_of(n) == name]
-    kinds = {form.kind for n in ast.walk(unit.node) if _is_name(n, name) for form in facts.of(unit, n).forms}
-    if len(kinds) == 1 and not any(facts.of(unit, node).is_container for node in reads):
-        value = ast.Call(load(kinds.pop()), [load(name)], [])
-    else:
-        leaf = ast.arguments([], [ast.arg("leaf")], None, [], [], None, [])
-        value = ast.Call(final("jax.tree.map"), [ast.Lambda(leaf, load("leaf")), load(name)], [])
-    return made(ast.Assign([store(name)], value))
-
-
-def _is_name(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
 
 
 def _rename(name: str) -> str:

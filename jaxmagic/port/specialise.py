@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxmagic.port.chains import Chains
 from jaxmagic.port.collect import Program, Unit
+from jaxmagic.port.containers import copied_containers, mark_shared
 from jaxmagic.port.decide import Decide
 from jaxmagic.port.desugar import Desugar
 from jaxmagic.port.exits import Exits
@@ -19,7 +20,7 @@ from jaxmagic.port.iterables import Iterables
 from jaxmagic.port.known import Decisions, Env, Held
 from jaxmagic.port.loops import Loops
 from jaxmagic.port.observe import Facts
-from jaxmagic.port.parameters import copied_containers, keep_parameters, returned_with
+from jaxmagic.port.parameters import keep_parameters, returned_with
 from jaxmagic.port.promote import Promote
 from jaxmagic.port.rows import Rows
 from jaxmagic.port.scaled import Scaled
@@ -112,6 +113,7 @@ def _plain(
     body = Promote(unit, facts, names).block(body, {})
     body = [Scaled(unit, facts).visit(node) for node in body]
     body = Rows(unit, facts, names, body).block(body, {})
+    mark_shared(unit, facts, parameters, body)
     body, held = keep_parameters(unit, body, names)
     body = [*copied_containers(unit, facts, parameters, body), *body]
     changed = tuple(name for name in parameters if name in held)
