@@ -25,31 +25,48 @@ def captures(module: Module) -> list[Note]:
 
 def assumptions(made: Made) -> list[Note]:
     """What the port takes for granted beyond the source."""
-    notes = at_the_edge(made)
+    lowered = made.lowered
+    notes = [
+        *where(
+            made.whole,
+            "casts",
+            "Real numbers become whole ones at {}. Of those that do not fit, and of NaN, NumPy makes what "
+            "the machine does, JAX perhaps something else: under jit it is taken that all fit.",
+        ),
+        *where(
+            made.some,
+            "empty",
+            "Where no element is left for the extreme at {}, NumPy raises. So does the port where it is "
+            "called as it is; compiled code gives an infinity or the limit of the dtype.",
+        ),
+        *where(
+            lowered.sliced,
+            "slices",
+            "Data move a slice at {}: it is taken to lie inside its array, where NumPy would cut it.",
+        ),
+        *where(
+            lowered.whole,
+            "64 bits",
+            "Python's own whole numbers have no limit, and the port's have 64 bits: {}.",
+        ),
+        *where(
+            lowered.unchecked,
+            "unchecked",
+            "Compiled code raises nothing: what is checked at {} is not checked by the port.",
+        ),
+    ]
     if has_indices(made):
         text = (
             "Where an index is out of bounds NumPy raises. The port does so too where it is called as it is, "
             "and looks first; compiled code does not: under jit it is taken that none is."
         )
-        notes.append(Note(kind="bounds", text=text))
-    if made.lowered.takes_finite:
+        notes.insert(0, Note(kind="bounds", text=text))
+    if lowered.takes_finite:
         text = (
             "What NumPy leaves out of a product of arrays is multiplied by zero: the port takes it that "
             "no infinity or NaN is there."
         )
         notes.append(Note(kind="finite", text=text))
-    if made.lowered.sliced:
-        lines = ", ".join(f"`{line}`" for line in made.lowered.sliced)
-        text = f"Data move a slice at {lines}: it is taken to lie inside its array, where NumPy would cut it."
-        notes.append(Note(kind="slices", text=text))
-    if made.lowered.whole:
-        lines = ", ".join(f"`{line}`" for line in made.lowered.whole)
-        text = f"Python's own whole numbers have no limit, and the port's have 64 bits: {lines}."
-        notes.append(Note(kind="64 bits", text=text))
-    if made.lowered.unchecked:
-        lines = ", ".join(f"`{line}`" for line in made.lowered.unchecked)
-        text = f"Compiled code raises nothing: what is checked at {lines} is not checked by the port."
-        notes.append(Note(kind="unchecked", text=text))
     if UNORDERED.search(made.module.source):
         text = "Where elements are equal, NumPy's order of them is not promised: the port keeps theirs."
         notes.append(Note(kind="order", text=text))
@@ -63,24 +80,10 @@ def assumptions(made: Made) -> list[Note]:
     return notes
 
 
-def at_the_edge(made: Made) -> list[Note]:
-    """Where NumPy and compiled code differ for values at the edge: casts, extremes of nothing."""
-    notes = []
-    if made.whole:
-        lines = ", ".join(f"`{line}`" for line in made.whole)
-        text = (
-            f"Real numbers become whole ones at {lines}. Of those that do not fit, and of NaN, NumPy makes "
-            "what the machine does, JAX perhaps something else: under jit it is taken that all fit."
-        )
-        notes.append(Note(kind="casts", text=text))
-    if made.some:
-        lines = ", ".join(f"`{line}`" for line in made.some)
-        text = (
-            f"Where no element is left for the extreme at {lines}, NumPy raises. So does the port where it "
-            "is called as it is; compiled code gives an infinity or the limit of the dtype."
-        )
-        notes.append(Note(kind="empty", text=text))
-    return notes
+def where(lines: tuple[str, ...], kind: str, text: str) -> list[Note]:
+    """The note on some lines of the source, where there are any."""
+    shown = ", ".join(f"`{line}`" for line in lines)
+    return [Note(kind=kind, text=text.replace("{}", shown))] if lines else []
 
 
 def has_indices(made: Made) -> bool:

@@ -1,6 +1,6 @@
 """Indices out of bounds: NumPy raises, compiled code drops or clamps, so a call of the port looks first.
 
-So it does at real numbers that become whole ones and do not fit.
+So it does at real numbers that become whole ones and do not fit, and at extremes of no elements.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import ast
 import builtins
 import functools
 import importlib
-import importlib.util
 import inspect
 import linecache
 import pathlib
@@ -347,8 +346,12 @@ def imported_in(tree: ast.FunctionDef) -> dict[str, Any]:
 
 def _module(name: str) -> types.ModuleType | None:
     home = name.split(".")[0]
-    known = home in FOREIGN or home in sys.stdlib_module_names
-    return importlib.import_module(name) if known and importlib.util.find_spec(home) else None
+    if home not in FOREIGN and home not in sys.stdlib_module_names:
+        return None
+    try:
+        return importlib.import_module(name)
+    except ImportError:  # one that the function may never come to
+        return None
 
 
 def _mangle(tree: ast.FunctionDef, function: types.FunctionType) -> None:
