@@ -390,3 +390,14 @@ def test_checks_that_compiled_code_leaves_out_are_said():
 
     notes = {note.kind: note.text for note in port(checked, np.array([4.0])).notes}
     assert "if x.min() < 0:" in notes["unchecked"]
+
+
+def test_the_comment_of_a_loop_stays_beside_its_step():
+    def walked(x, n):
+        for _ in range(n):  # one step each
+            x = x + np.sin(x)  # on
+        return x
+
+    source = port(walked, np.ones(3), 20).source
+    assert "def step_loop(_, x):  # one step each\n" in source
+    assert source.count("#") == 2

@@ -38,7 +38,8 @@ def _conditions(result: Port) -> Words:
     if result.mutated:
         parts.append(f"NumPy changes {_names(result.mutated)} in place; JAX returns it after the result")
     if result.static:
-        parts.append(f"under jit {_names(result.static)} stays a Python value")
+        kept = "stays a Python value" if len(result.static) == 1 else "stay Python values"
+        parts.append(f"under jit {_names(result.static)} {kept}")
     return spell("; ".join(parts))
 
 

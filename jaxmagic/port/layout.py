@@ -315,11 +315,11 @@ class Printer:
         return self.comments.pop(origin.end_lineno, "")
 
     def _beside_header(self, node: ast.stmt) -> str:
-        body = getattr(getattr(node, "origin", node), "body", None)
-        place = getattr(node, "place", None)
+        origin = getattr(node, "origin", node)  # of a loop's step, the loop
+        body, place = getattr(origin, "body", None), getattr(origin, "place", None)
         if place is None or place.text != self.text or not body or not hasattr(body[0], "lineno"):
             return ""
-        return self.comments.pop(node.lineno, "") if body[0].lineno > node.lineno else ""
+        return self.comments.pop(origin.lineno, "") if body[0].lineno > origin.lineno else ""
 
 
 def head_of(text: str) -> str:
