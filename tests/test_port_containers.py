@@ -238,3 +238,8 @@ def test_two_names_of_one_list_stay_one_where_data_decide():
     made = port(counted, np.array([1.0, 2.0, 3.0]))
     for x in (np.array([1.0, 2.0, 3.0]), np.array([-1.0, 5.0, 7.0])):
         np.testing.assert_allclose(made.function(x), counted(x))
+
+
+def test_keys_without_an_order_are_refused_in_words():
+    with pytest.raises(CannotPort, match="`p` has a dict whose keys have no order"):
+        port(descent, {1: vec(), "w": vec()}, {1: vec(), "w": vec()})

@@ -122,3 +122,9 @@ def test_one_that_changes_its_argument_is_refused():
 
     with pytest.raises(CannotPort, match="`spoiling`, which is passed as an argument"):
         port(slope, spoiling, X)
+
+
+def test_a_lambda_that_needs_its_brackets_is_refused_in_words():
+    for function in (lambda x: (yield x), lambda x: (y := x)):  # noqa: F841
+        with pytest.raises(CannotPort, match=r"yield|:="):
+            port(activated, X, function)

@@ -410,7 +410,8 @@ def _def_text(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) ->
 def _lambda_text(node: ast.Lambda, source: str, name: str) -> str:
     """A lambda as a definition of two lines."""
     body = ast.get_source_segment(source, node.body) or ast.unparse(node.body)
-    body = f"({body})" if "\n" in body else body
+    bare = "\n" not in body and not isinstance(node.body, ast.Yield | ast.YieldFrom | ast.NamedExpr)
+    body = body if bare else f"({body})"
     return f"def {name}({ast.unparse(node.args)}):\n    return {body}\n"
 
 
