@@ -96,7 +96,6 @@ def with_inputs(program: Program, inputs: Inputs, *, prove: bool) -> Port:
     main = program.main.function
     refuse_objects(program, inputs)
     whole = (program.bound_args + inputs[0], {**program.bound_kwargs, **inputs[1]})
-    refuse_keys(program, whole)
     with precision(needs_x64(whole)):
         numpy, facts = observe(program, lambda watched: call_on_copies(watched, main, whole))
     refuse_random(program, facts)
@@ -150,30 +149,25 @@ def can_run(fn: Callable[..., Any], inputs: Inputs) -> bool:
     return True
 
 
-def refuse_keys(program: Program, whole: Inputs) -> None:
-    """JAX takes a dict's values by its keys in order.
-
-    Raises:
-        CannotPort: the keys of one have none.
-    """
-    for name, value in named(program.main.function, whole).items():
-        try:
-            jax.tree.leaves(value)
-        except (TypeError, ValueError):
-            text = f"`{name}` has a dict whose keys have no order, such as numbers beside text."
-            raise program.main.refuse(program.main.node, text, "Use keys of one kind.") from None
+def _leaves(program: Program, name: str, value: Any) -> list[Any]:
+    """What an input holds; JAX takes a dict's values by its keys in order."""
+    try:
+        return jax.tree.leaves(value)
+    except (TypeError, ValueError):
+        text = f"`{name}` has a dict whose keys have no order, such as numbers beside text."
+        raise program.main.refuse(program.main.node, text, "Use keys of one kind.") from None
 
 
 def refuse_objects(program: Program, inputs: Inputs) -> None:
-    """Arrays of objects and text have no JAX form.
+    """Arrays of objects and text have no JAX form, nor have dicts whose keys have no order.
 
     Raises:
-        CannotPort: an input holds such an array.
+        CannotPort: an input holds such an array or dict.
     """
     for name, value in named(
         program.main.function, (program.bound_args + inputs[0], {**program.bound_kwargs, **inputs[1]})
     ).items():
-        for leaf in jax.tree.leaves(value):
+        for leaf in _leaves(program, name, value):
             if isinstance(leaf, np.ndarray) and leaf.dtype.kind not in "biufc":
                 raise program.main.refuse(
                     program.main.node,
