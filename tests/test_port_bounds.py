@@ -226,3 +226,11 @@ def test_what_is_said_of_an_extreme_is_kept():
     with jax.enable_x64(True):  # noqa: FBT003
         for x in (np.array([5.0, 7.0, -1.0]), np.array([0.5, -7.0, 2.0])):
             np.testing.assert_allclose(made.function(x), least(x))
+
+
+def test_a_port_that_runs_op_by_op_says_where_it_casts():
+    def sized(x):
+        return x[x > 0], (x * 100).astype(np.uint8)
+
+    made = port(sized, np.array([0.5, -0.25, 0.125]) + 0.25)
+    assert {"casts", "eager"} <= {note.kind for note in made.notes}

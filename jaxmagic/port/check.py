@@ -99,16 +99,7 @@ def misfits(
         found.mixed.add((*place, "", _numbers(args[-2]), _numbers(args[-1])))
         return function(*args)
 
-    def cast(place: Place, value: Any, dtype: Any) -> Any:
-        if narrows(value, dtype):
-            found.whole.add(place)
-        return value
-
-    def left(place: Place, condition: Any) -> Any:
-        found.some.add(place)
-        return condition
-
-    looks: Looks = {"__look__": look, "__choose__": choose, "__cast__": cast, "__some__": left}
+    looks: Looks = {"__look__": look, "__choose__": choose, **_edges_into(found)}
     function = bind(program, _built(program, lowered.trees, module, looks, facts))
     own = copied_on_jax(inputs)
     try:
@@ -119,6 +110,35 @@ def misfits(
             frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE
         )
     return found
+
+
+def run_at_the_edge(
+    program: Program, trees: Trees, module: Module, bind: Callable[..., Any], inputs: Inputs
+) -> Misfit:
+    """Run a port operation by operation to see what it casts, and of what it takes extremes."""
+    found = Misfit()
+    function = bind(program, _built(program, trees, module, _edges_into(found)))
+    own = copied_on_jax(inputs)
+    try:
+        function(*own[0], **own[1])
+    except Exception as error:  # noqa: BLE001 the proof says why it cannot run
+        found.error = error
+    return found
+
+
+def _edges_into(found: Misfit) -> Looks:
+    """The looks that note where reals become whole numbers, and where extremes are of what is left."""
+
+    def cast(place: Place, value: Any, dtype: Any) -> Any:
+        if narrows(value, dtype):
+            found.whole.add(place)
+        return value
+
+    def some(place: Place, condition: Any) -> Any:
+        found.some.add(place)
+        return condition
+
+    return {"__cast__": cast, "__some__": some}
 
 
 def _misfits(value: Any, dtype: str) -> bool:

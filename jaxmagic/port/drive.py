@@ -19,7 +19,7 @@ from jaxmagic.port import obstacles
 from jaxmagic.port.assumed import assumptions, captures, has_indices, lines_at, mixed
 from jaxmagic.port.bounds import Bounds
 from jaxmagic.port.branches import UNSEEN
-from jaxmagic.port.check import Misfit, looking, misfits
+from jaxmagic.port.check import Misfit, looking, misfits, run_at_the_edge
 from jaxmagic.port.collect import Program, Unit, collect
 from jaxmagic.port.contexts import opened
 from jaxmagic.port.decide import Eager
@@ -292,10 +292,16 @@ def settled_or_eager(
     wide = at_full_width(program, facts, inputs, numpy, whole)
     if wide is not None:
         return wide
-    return program, facts, made if refusal is None else run_eagerly(program, facts, arguments, refusal)
+    return (
+        program,
+        facts,
+        made if refusal is None else run_eagerly(program, facts, inputs, arguments, refusal),
+    )
 
 
-def run_eagerly(program: Program, facts: Facts, arguments: Mapping[str, Any], refusal: CannotPort) -> Made:
+def run_eagerly(
+    program: Program, facts: Facts, inputs: Inputs, arguments: Mapping[str, Any], refusal: CannotPort
+) -> Made:
     """A port that runs operation by operation, where there is one and it takes seconds at most.
 
     Raises:
@@ -308,7 +314,17 @@ def run_eagerly(program: Program, facts: Facts, arguments: Mapping[str, Any], re
         raise refusal
     module = module_of(program, lowered.trees)
     function = bind(program, execute(module, next(_numbers)))
-    return Made(module=module, lowered=lowered, function=function, static=(), jitted=False, refusal=refusal)
+    found = run_at_the_edge(program, lowered.trees, module, bind, inputs)
+    return Made(
+        module=module,
+        lowered=lowered,
+        function=function,
+        static=(),
+        jitted=False,
+        refusal=refusal,
+        whole=lines_at(program, found.whole),
+        some=lines_at(program, found.some),
+    )
 
 
 def at_full_width(
