@@ -292,11 +292,9 @@ def settled_or_eager(
     wide = at_full_width(program, facts, inputs, numpy, whole)
     if wide is not None:
         return wide
-    return (
-        program,
-        facts,
-        made if refusal is None else run_eagerly(program, facts, inputs, arguments, refusal),
-    )
+    if refusal is not None:
+        made = run_eagerly(program, facts, inputs, arguments, refusal)
+    return program, facts, made
 
 
 def run_eagerly(
